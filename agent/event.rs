@@ -1,0 +1,245 @@
+//! The normalised event: what rules are evaluated against and alerts are made of.
+
+use std::sync::Arc;
+
+use eql::{FieldId, Record, Scalar, Value};
+
+use crate::observation::Document;
+use crate::schema;
+
+/// One event. A clone is a reference count.
+#[derive(Clone, Debug)]
+pub struct Event(Arc<Fields>);
+
+/// What an [`Event`] holds. A field that is in the document, if there is one, wins over what the process
+/// table adds: "fields present are kept, only missing ones filled".
+#[derive(Debug)]
+pub struct Fields {
+    /// `@timestamp`: wall clock, nanoseconds since 1970.
+    pub time: i64,
+    /// What orders events and measures windows, nanoseconds: the tick where every event has one, else
+    /// `time`.
+    pub order: i64,
+    /// `vedette.tick`: monotonic nanoseconds.
+    pub tick: Option<i64>,
+    /// `event.action`, from which `event.category` and `event.type` follow.
+    pub action: Action,
+    /// `event.sequence`: Endpoint Security's `global_seq_num`.
+    pub sequence: Option<u64>,
+    /// `host.*`.
+    pub host: Arc<Host>,
+    /// `process.*`: the image at the time of the event (for an exec the new one, for a fork the child).
+    pub process: Option<Arc<Process>>,
+    /// `process.parent.*`: the image that the message's own parent token names.
+    pub parent: Option<Arc<Process>>,
+    /// `process.Ext.effective_parent.*`: the responsible process, absent where a process is its own.
+    pub effective_parent: Option<Arc<Process>>,
+    /// `process.exit_code`, for an exit.
+    pub exit_code: Option<i64>,
+    /// `network.*`, `source.*`, `destination.*`, for live flows; a recorded flow has a document.
+    pub network: Option<Network>,
+    /// The ECS document that the event was read from.
+    pub document: Option<Document>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// A process replaced its image.
+    Exec,
+    /// A process was made.
+    Fork,
+    /// A process ended.
+    End,
+    /// A connection was begun.
+    ConnectionAttempted,
+    /// A connection was ended.
+    DisconnectReceived,
+    /// Whatever the document says.
+    Document,
+}
+
+/// The Mac, `host.*`.
+#[derive(Debug, Default, PartialEq)]
+pub struct Host {
+    /// `host.id`.
+    pub id: Arc<str>,
+    /// `host.name` and `host.hostname`.
+    pub name: Option<Arc<str>>,
+}
+
+/// A process's image at one moment; a new one at each fork and exec.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// `process.pid`.
+    pub pid: u32,
+    /// The kernel's pidversion; with the pid it names this very image.
+    pub pidversion: Option<u32>,
+    /// `process.entity_id`: stable over exec, unique over fork and pid reuse.
+    pub entity_id: Arc<str>,
+    /// `process.start`, nanoseconds since 1970: when the process was forked.
+    pub start: Option<i64>,
+    /// `process.executable`.
+    pub executable: Option<Arc<str>>,
+    /// `vedette.executable_truncated`: the kernel gave only the path's beginning.
+    pub executable_truncated: bool,
+    /// `process.name`: the executable's last path component.
+    pub name: Option<Arc<str>>,
+    /// `process.args`.
+    pub args: Box<[Scalar]>,
+    /// `process.command_line`: the arguments joined by spaces.
+    pub command_line: Option<Arc<str>>,
+    /// `process.Ext.command_line_truncated`.
+    pub command_line_truncated: bool,
+    /// `process.working_directory`.
+    pub working_directory: Option<Arc<str>>,
+    /// `process.env_vars`; empty unless asked for.
+    pub env_vars: Box<[Scalar]>,
+    /// `process.Ext.script.path`: the file whose `#!` line was run.
+    pub script: Option<Arc<str>>,
+    /// `process.tty.name`… as a path.
+    pub tty: Option<Arc<str>>,
+    /// `process.group_leader.pid`.
+    pub group_leader_pid: Option<u32>,
+    /// `process.session_leader.pid`.
+    pub session_leader_pid: Option<u32>,
+    /// `process.code_signature.*`.
+    pub code_signature: Option<CodeSignature>,
+    /// `user.*` and `group.*`.
+    pub user: Option<User>,
+    /// `process.parent.pid`.
+    pub parent_pid: Option<u32>,
+    /// `process.parent.entity_id`.
+    pub parent_entity_id: Option<Arc<str>>,
+    /// `process.Ext.ancestry`: entity ids, the parent at fork first.
+    pub ancestry: Arc<[Scalar]>,
+    /// `vedette.package`: the install session that the process belongs to.
+    pub package: Option<Arc<Package>>,
+    /// The image that this one replaced, `process.previous.*`.
+    pub previous_executable: Option<Arc<str>>,
+}
+
+/// `code_signature.*`, as far as the kernel says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CodeSignature {
+    /// `exists`: `CS_SIGNED`.
+    pub exists: bool,
+    /// `trusted`: signed, valid and not ad hoc.
+    pub trusted: bool,
+    /// `status`.
+    pub status: Option<&'static str>,
+    /// `signing_id`.
+    pub signing_id: Option<Arc<str>>,
+    /// `team_id`.
+    pub team_id: Option<Arc<str>>,
+    /// `vedette.platform_binary`.
+    pub platform_binary: bool,
+    /// `vedette.cdhash`, lower-case hexadecimal.
+    pub cdhash: Option<Arc<str>>,
+    /// `vedette.codesigning_flags`.
+    pub flags: u32,
+}
+
+/// `user.*` and `group.*`, ids as decimal text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct User {
+    /// `user.id`: effective.
+    pub id: Arc<str>,
+    /// `user.name`.
+    pub name: Option<Arc<str>>,
+    /// `user.Ext.real.id`.
+    pub real_id: Option<Arc<str>>,
+    /// `group.id`: effective.
+    pub group_id: Option<Arc<str>>,
+    /// `group.Ext.real.id`.
+    pub real_group_id: Option<Arc<str>>,
+    /// `vedette.audit_user_id`: who logged in, unchanged by sudo.
+    pub audit_id: Option<Arc<str>>,
+}
+
+/// `vedette.package`: the install session that a process descends from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Package {
+    /// `host`: the name of the installer host that began it.
+    pub host: Arc<str>,
+    /// `host_entity_id`.
+    pub host_entity_id: Arc<str>,
+    /// `identifier` of the package.
+    pub identifier: Option<Arc<str>>,
+    /// `script` that the host runs.
+    pub script: Option<Arc<str>>,
+    /// `path` of the .pkg.
+    pub path: Option<Arc<str>>,
+    /// `claimed`: which of the above come from arguments, and so from whoever made or ran the package.
+    pub claimed: Box<[Scalar]>,
+    /// Names one session: the entity id of the host's child that began it.
+    pub session: Arc<str>,
+}
+
+/// A live flow.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Network {
+    /// `network.direction`.
+    pub direction: Option<&'static str>,
+    /// `network.transport`.
+    pub transport: Option<&'static str>,
+    /// `network.type`.
+    pub kind: Option<&'static str>,
+    /// `source.ip` (and `address`).
+    pub source_ip: Option<Arc<str>>,
+    /// `source.port`.
+    pub source_port: Option<u16>,
+    /// `source.bytes`.
+    pub source_bytes: Option<u64>,
+    /// `destination.ip` (and `address`).
+    pub destination_ip: Option<Arc<str>>,
+    /// `destination.port`.
+    pub destination_port: Option<u16>,
+    /// `destination.domain`.
+    pub destination_domain: Option<Arc<str>>,
+    /// `destination.bytes`.
+    pub destination_bytes: Option<u64>,
+}
+
+impl Event {
+    /// Makes an event.
+    pub fn new(fields: Fields) -> Self {
+        Event(Arc::new(fields))
+    }
+}
+
+impl std::ops::Deref for Event {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.0
+    }
+}
+
+impl Record for Event {
+    fn time(&self) -> i64 {
+        self.order
+    }
+
+    fn category(&self) -> Value<'_> {
+        self.get(schema::EVENT_CATEGORY)
+    }
+
+    fn get(&self, field: FieldId) -> Value<'_> {
+        if let Some(document) = &self.document {
+            let value = document.get(field);
+            if !value.is_missing() {
+                return value;
+            }
+        }
+        schema::read(self, field)
+    }
+
+    fn weight(&self) -> usize {
+        size_of::<Fields>() + self.document.as_ref().map_or(0, |document| document.line.len())
+    }
+
+    fn protected(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.package.is_some())
+    }
+}

@@ -1,0 +1,23 @@
+//! Vedette: a macOS endpoint sensor that decides on the Mac itself.
+//!
+//! ```text
+//! source ──▶ normaliser (+ process table) ──▶ order ──▶ detector (eql) ──▶ alert ──▶ sinks
+//! ```
+//!
+//! See ARCHITECTURE.md for the map and the invariants.
+
+pub mod alert;
+pub mod cli;
+pub mod detector;
+pub mod event;
+pub mod normaliser;
+pub mod observation;
+pub mod package;
+pub mod process_table;
+pub mod readable;
+pub mod replay;
+pub mod rule;
+pub mod schema;
+pub mod sink;
+pub mod source;
+pub mod timestamp;

@@ -1,0 +1,174 @@
+//! What a source saw, before the process table has had its say.
+//!
+//! A source (an eslogger line, an ECS document, a live Endpoint Security message) becomes an
+//! [`Observation`]; the [normaliser](crate::normaliser) turns it into an [`Event`](crate::event::Event).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use eql::{FieldId, Scalar, Value};
+
+/// One thing that a source saw.
+#[derive(Debug)]
+pub enum Observation<'a> {
+    /// An Endpoint Security message.
+    Message(Box<Message<'a>>),
+    /// An ECS document.
+    Document(Document),
+}
+
+/// An Endpoint Security message (`es_message_t`, ESMessage.h), reduced to what is used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message<'a> {
+    /// `time`: wall clock, nanoseconds since 1970.
+    pub time: i64,
+    /// A monotonic clock in nanoseconds, where the source has one.
+    pub tick: Option<i64>,
+    /// `version`: the message version, 6 to 11 for macOS 13 to 27.
+    pub version: u32,
+    /// `event_type`: the number in `es_event_type_t`.
+    pub event_type: u32,
+    /// `seq_num`: counts messages of this event type for this client; a gap means lost messages.
+    pub seq_num: Option<u64>,
+    /// `global_seq_num`: counts all messages for this client.
+    pub global_seq_num: Option<u64>,
+    /// `process`: who did it. In an exec this is the old image.
+    pub process: Image<'a>,
+    /// `event`: what was done.
+    pub event: MessageEvent<'a>,
+}
+
+/// The event of a [`Message`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum MessageEvent<'a> {
+    /// `ES_EVENT_TYPE_NOTIFY_EXEC` (9).
+    Exec(Box<Exec<'a>>),
+    /// `ES_EVENT_TYPE_NOTIFY_FORK` (11); the child is a copy of the process's image.
+    Fork {
+        /// `child`.
+        child: Image<'a>,
+    },
+    /// `ES_EVENT_TYPE_NOTIFY_EXIT` (15).
+    Exit {
+        /// `stat`: the raw wait status (256 is exit code 1, 9 is death by SIGKILL).
+        status: i32,
+    },
+    /// Any other event kind, by its name in eslogger's JSON; counted, not evaluated.
+    Other(Cow<'a, str>),
+}
+
+/// `es_event_exec_t`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exec<'a> {
+    /// `target`: the new image.
+    pub target: Image<'a>,
+    /// `args`.
+    pub args: Vec<Cow<'a, str>>,
+    /// `env`, each `NAME=value`; empty unless environment variables are asked for.
+    pub env: Vec<Cow<'a, str>>,
+    /// `cwd.path`.
+    pub cwd: Option<Cow<'a, str>>,
+    /// `script.path`: set only where a `#!` line was run.
+    pub script: Option<Cow<'a, str>>,
+    /// `dyld_exec_path`, message version 7 on.
+    pub dyld_exec_path: Option<Cow<'a, str>>,
+    /// `image_cputype` (`CPU_TYPE_ARM64` is 16777228, `CPU_TYPE_X86_64` 16777223).
+    pub cpu_type: Option<i32>,
+}
+
+/// `es_process_t`: a process's image at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Image<'a> {
+    /// `audit_token`.
+    pub token: Token,
+    /// `parent_audit_token`: names the parent's image by pid and pidversion.
+    pub parent_token: Option<Token>,
+    /// `responsible_audit_token`.
+    pub responsible_token: Option<Token>,
+    /// `ppid`: 1 after the parent has gone.
+    pub ppid: Option<u32>,
+    /// `original_ppid`: the parent at fork.
+    pub original_ppid: Option<u32>,
+    /// `group_id`: the process group.
+    pub group_id: Option<u32>,
+    /// `session_id`.
+    pub session_id: Option<u32>,
+    /// `codesigning_flags`: `CS_*` of xnu's `cs_blobs.h`.
+    pub codesigning_flags: u32,
+    /// `is_platform_binary`: the kernel vouches that Apple shipped it with the system.
+    pub is_platform_binary: bool,
+    /// `is_es_client`.
+    pub is_es_client: bool,
+    /// `cdhash`, hexadecimal.
+    pub cdhash: Option<Cow<'a, str>>,
+    /// `signing_id`; empty counts as absent.
+    pub signing_id: Option<Cow<'a, str>>,
+    /// `team_id`; empty counts as absent.
+    pub team_id: Option<Cow<'a, str>>,
+    /// `cs_validation_category`, message version 10 on.
+    pub cs_validation_category: Option<i64>,
+    /// `executable.path`.
+    pub executable: Cow<'a, str>,
+    /// `executable.path_truncated`.
+    pub executable_truncated: bool,
+    /// `tty.path`.
+    pub tty: Option<Cow<'a, str>>,
+    /// `start_time`, nanoseconds since 1970; the same over exec, new at fork.
+    pub start: Option<i64>,
+}
+
+/// An audit token (`audit_token_t`), in either form that eslogger writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Token {
+    /// Audit user id; `u32::MAX` where unset.
+    pub auid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// Effective group id.
+    pub egid: u32,
+    /// Real user id.
+    pub ruid: u32,
+    /// Real group id.
+    pub rgid: u32,
+    /// Process id.
+    pub pid: u32,
+    /// Audit session id.
+    pub asid: u32,
+    /// Grows at each fork and exec, so that pid and pidversion name one image.
+    pub pidversion: u32,
+}
+
+/// An ECS document: its text, and the fields that the loaded rules and the process table read.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The line as it was read, valid UTF-8, without its newline.
+    pub line: Arc<str>,
+    /// `@timestamp`, nanoseconds since 1970.
+    pub time: i64,
+    /// `vedette.tick`, where a live sensor recorded it.
+    pub tick: Option<i64>,
+    /// The wanted fields that the document has, sorted by id.
+    pub fields: Box<[(FieldId, FieldValue)]>,
+}
+
+/// The value of one field of a [`Document`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldValue {
+    /// A single value.
+    One(Scalar),
+    /// An array; nulls are left out.
+    Many(Box<[Scalar]>),
+}
+
+impl Document {
+    /// Returns what the document itself holds under `field`.
+    pub fn get(&self, field: FieldId) -> Value<'_> {
+        match self.fields.binary_search_by_key(&field, |(id, _)| *id) {
+            Ok(at) => match &self.fields[at].1 {
+                FieldValue::One(scalar) => Value::from(scalar),
+                FieldValue::Many(list) => Value::List(list),
+            },
+            Err(_) => Value::Missing,
+        }
+    }
+}
