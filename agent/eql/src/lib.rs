@@ -1,12 +1,37 @@
-//! A streaming engine for EQL, the Event Query Language.
+//! A streaming engine for EQL, the Event Query Language of Elastic, with Elasticsearch's semantics.
 //!
 //! It knows no clock, file, thread, operating system, JSON or ECS: events come in as [`Record`]s, their
 //! time is the only time, and the same input gives the same matches.
+//!
+//! - [`parse`] gives a [`Query`](ast::Query), or compiler-style [`Diagnostic`]s.
+//! - [`Program::new`] compiles it over the field ids of a [`Schema`].
+//! - [`Engine`] runs programs over records and gives out [`Match`]es.
 
+pub mod ast;
+mod compile;
+mod diagnostic;
+mod engine;
+mod fold;
+mod function;
+mod key;
+mod network;
+mod parse;
+mod partial;
+mod predicate;
+mod print;
 mod record;
+mod regular;
+mod sample;
 mod schema;
+mod sequence;
+mod token;
 mod value;
+mod wildcard;
 
+pub use compile::{Clause, Lineage, Options, Program, ProgramKind};
+pub use diagnostic::{Diagnostic, Level, Position, Span};
+pub use engine::{Engine, EngineOptions, EngineStatus, Match, Outcome};
+pub use parse::{Limits, parse, parse_within};
 pub use record::Record;
-pub use schema::{FieldId, Schema};
+pub use schema::{FieldId, Kind, Schema};
 pub use value::{Scalar, Value};

@@ -13,6 +13,24 @@ impl FieldId {
     }
 }
 
+/// What a field's values are, as far as its supplier says. Rules that contradict it are warned about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Not said.
+    #[default]
+    Any,
+    /// Text.
+    Text,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// An IP address, as text.
+    Ip,
+    /// A time, as text.
+    Date,
+}
+
 /// An append-only list of field paths (`process.parent.name`), each with its [`FieldId`].
 ///
 /// Who supplies the records fills it first; a path that only a query names is added when the query is
@@ -20,6 +38,7 @@ impl FieldId {
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     paths: Vec<Box<str>>,
+    kinds: Vec<Kind>,
     ids: HashMap<Box<str>, FieldId>,
 }
 
@@ -31,11 +50,17 @@ impl Schema {
 
     /// Returns the id of `path`, adding the path if it is new.
     pub fn intern(&mut self, path: &str) -> FieldId {
+        self.intern_as(path, Kind::Any)
+    }
+
+    /// Returns the id of `path`, adding the path with its kind if it is new.
+    pub fn intern_as(&mut self, path: &str, kind: Kind) -> FieldId {
         if let Some(id) = self.ids.get(path) {
             return *id;
         }
         let id = FieldId(u32::try_from(self.paths.len()).expect("a schema of 2^32 paths"));
         self.paths.push(path.into());
+        self.kinds.push(kind);
         self.ids.insert(path.into(), id);
         id
     }
@@ -51,6 +76,14 @@ impl Schema {
     /// If `id` is of another schema and beyond this one's length.
     pub fn path(&self, id: FieldId) -> &str {
         &self.paths[id.index()]
+    }
+
+    /// Returns the kind of `id`'s values.
+    ///
+    /// # Panics
+    /// If `id` is of another schema and beyond this one's length.
+    pub fn kind(&self, id: FieldId) -> Kind {
+        self.kinds[id.index()]
     }
 
     /// Returns how many paths there are.

@@ -1,0 +1,645 @@
+//! The state machine of a sequence, with the semantics of Elasticsearch's `SequenceMatcher`.
+//!
+//! There is one pending partial for each step and key; a later event overwrites it. An event is shown to
+//! the steps from the last to the first, so that it never follows itself. A step that an event satisfies
+//! takes the pending partial out even if maxspan then rejects it.
+//!
+//! Where a later term reads an earlier event through an alias, the alias is part of what joins: all
+//! partials that could still be meant are kept, and the newest for which the condition holds goes on.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::compile::{SequencePlan, TermPlan};
+use crate::key::{Key, keys};
+use crate::partial::{Partial, PartialId, Store};
+use crate::predicate::Context;
+use crate::record::Record;
+
+/// What sequences count.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) expired: u64,
+    pub(crate) evicted: u64,
+    pub(crate) keys_left_out: u64,
+}
+
+/// A sequence and what it waits for.
+#[derive(Debug)]
+pub(crate) struct SequenceState<R> {
+    /// Its index in the engine, which its partials carry.
+    index: usize,
+    plan: SequencePlan,
+    /// For each step but the last: the partials that wait for the next one.
+    pending: Vec<HashMap<Key, Candidates>>,
+    /// For each step: whether partials that satisfied it are kept side by side.
+    keeps_all: Vec<bool>,
+    /// Partials by deadline, oldest first, with some that are gone.
+    deadlines: VecDeque<(i64, PartialId)>,
+    /// For each missing term: when it was seen.
+    sightings: Vec<Sightings>,
+    /// Complete but for a trailing missing event, in the order of completion.
+    waiting: VecDeque<Waiting<R>>,
+    /// Complete, and watched for more events that satisfy the last term.
+    followed: Option<Followed<R>>,
+    scratch: Vec<Key>,
+}
+
+/// A complete match: the events of the steps.
+#[derive(Debug)]
+pub(crate) struct Complete<R> {
+    pub(crate) key: Key,
+    pub(crate) events: Vec<R>,
+}
+
+/// Later events that satisfy the last term of a match.
+#[derive(Debug)]
+pub(crate) struct Related<R> {
+    pub(crate) serial: u64,
+    pub(crate) events: Vec<R>,
+    pub(crate) dropped: u64,
+}
+
+/// How many partials of one step and key are kept side by side where aliases tell them apart.
+const MAX_CANDIDATES: usize = 64;
+/// How many sightings of a missing term are kept in all.
+const MAX_SIGHTINGS: usize = 1 << 16;
+/// How many matches wait for a trailing missing event.
+const MAX_WAITING: usize = 1 << 16;
+/// How many matches are watched at once, and how many events are kept for each.
+const MAX_FOLLOWED: usize = 1 << 12;
+const MAX_RELATED: usize = 256;
+
+#[derive(Debug)]
+enum Candidates {
+    One(PartialId),
+    /// From the oldest to the newest.
+    Many(VecDeque<PartialId>),
+}
+
+impl<R: Record> SequenceState<R> {
+    pub(crate) fn new(index: usize, plan: SequencePlan, follow: bool) -> Self {
+        let steps = plan.steps.len();
+        let reads = |step: usize| plan.terms[plan.steps[step]].reads_alias;
+        let keeps_all = (0..steps).map(|step| plan.aliases && (step + 1..steps).any(reads)).collect();
+        let last_is_missing = plan.missing.iter().any(|missing| missing.after == steps);
+        let follows = follow && steps >= 2 && plan.maxspan.is_some() && !last_is_missing;
+        SequenceState {
+            index,
+            pending: (1..steps).map(|_| HashMap::new()).collect(),
+            keeps_all,
+            deadlines: VecDeque::new(),
+            sightings: plan.missing.iter().map(|_| Sightings::default()).collect(),
+            waiting: VecDeque::new(),
+            followed: follows.then(Followed::default),
+            scratch: Vec::new(),
+            plan,
+        }
+    }
+
+    /// Shows an event to the sequence.
+    pub(crate) fn step(
+        &mut self,
+        record: &R,
+        related: &dyn Fn(usize, &R) -> bool,
+        store: &mut Store<R>,
+        counters: &mut Counters,
+        complete: &mut Vec<Complete<R>>,
+    ) {
+        let mut keys_of = std::mem::take(&mut self.scratch);
+        self.see_missing(record, related, counters, &mut keys_of);
+        let last = self.plan.steps.len() - 1;
+        let mut verdicts = Verdicts { record, related, known: None };
+        for step in (0..=last).rev() {
+            if step > 0 && self.pending[step - 1].is_empty() {
+                continue;
+            }
+            let term = &self.plan.terms[self.plan.steps[step]];
+            if !term.reads_alias && !verdicts.holds(self.plan.steps[step], term) {
+                continue;
+            }
+            counters.keys_left_out += u64::from(keys(&term.keys, record, &mut keys_of));
+            for key in keys_of.drain(..) {
+                if step == 0 {
+                    self.begin(record, key, store, counters, complete);
+                } else {
+                    self.advance(step, record, &key, related, store, counters, complete);
+                }
+            }
+        }
+        let completed: Vec<Key> = complete.iter().map(|complete| complete.key.clone()).collect();
+        self.follow(record, &mut verdicts, &completed, &mut keys_of);
+        self.until(record, related, store, &mut keys_of);
+        self.scratch = keys_of;
+    }
+
+    fn begin(
+        &mut self,
+        record: &R,
+        key: Key,
+        store: &mut Store<R>,
+        counters: &mut Counters,
+        complete: &mut Vec<Complete<R>>,
+    ) {
+        let time = record.time();
+        if self.pending.is_empty() {
+            complete.push(Complete { key, events: vec![record.clone()] });
+            return;
+        }
+        if !self.keeps_all[0] && self.is_newer(0, &key, time, store) {
+            return;
+        }
+        let id = store.insert(Partial {
+            sequence: self.index,
+            stage: 0,
+            key: key.clone(),
+            events: vec![record.clone()],
+            first: time,
+            last: time,
+        });
+        if let Some(maxspan) = self.plan.maxspan {
+            self.deadlines.push_back((time.saturating_add(maxspan), id));
+            self.compact(store);
+        }
+        self.put(0, key, id, store, counters);
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one event's way through one step; a struct would only rename them"
+    )]
+    fn advance(
+        &mut self,
+        step: usize,
+        record: &R,
+        key: &Key,
+        related: &dyn Fn(usize, &R) -> bool,
+        store: &mut Store<R>,
+        counters: &mut Counters,
+        complete: &mut Vec<Complete<R>>,
+    ) {
+        let Some(candidates) = self.pending[step - 1].get(key) else { return };
+        let term = &self.plan.terms[self.plan.steps[step]];
+        let time = record.time();
+        let fits = |id: &PartialId| {
+            // An event that is older than the partial's last one came late: it does not follow it.
+            store.get(*id).is_some_and(|partial| {
+                time >= partial.last
+                    && (!term.reads_alias
+                        || term.filter.holds(&Context { record, bound: &partial.events, related }))
+            })
+        };
+        let mut fitting: Vec<PartialId> = candidates.iter().filter(fits).collect();
+        if fitting.is_empty() {
+            return;
+        }
+        for id in &fitting {
+            self.take(step - 1, key, *id);
+        }
+        if !self.keeps_all[step] {
+            let newest = fitting.pop();
+            for id in fitting.drain(..) {
+                store.remove(id);
+            }
+            fitting.extend(newest);
+        }
+        for id in fitting {
+            let Some(first) = store.get(id).map(|partial| partial.first) else { continue };
+            if self.plan.maxspan.is_some_and(|maxspan| time.saturating_sub(first) > maxspan) {
+                store.remove(id);
+                counters.expired += 1;
+            } else if step == self.pending.len() {
+                let Some(partial) = store.remove(id) else { continue };
+                let mut events = partial.events;
+                events.push(record.clone());
+                complete.push(Complete { key: key.clone(), events });
+            } else if !self.keeps_all[step] && self.is_newer(step, key, time, store) {
+                store.remove(id);
+            } else {
+                store.advance(id, step, record.clone());
+                self.put(step, key.clone(), id, store, counters);
+            }
+        }
+    }
+
+    /// Whether a partial waits at `stage` whose last event is newer than `time`: then the event came late.
+    fn is_newer(&self, stage: usize, key: &Key, time: i64, store: &Store<R>) -> bool {
+        let newest = self.pending[stage].get(key).and_then(|candidates| candidates.iter().last());
+        newest.and_then(|id| store.get(id)).is_some_and(|partial| partial.last > time)
+    }
+
+    fn put(&mut self, stage: usize, key: Key, id: PartialId, store: &mut Store<R>, counters: &mut Counters) {
+        if !self.keeps_all[stage] {
+            if let Some(Candidates::One(old)) = self.pending[stage].insert(key, Candidates::One(id)) {
+                store.remove(old);
+            }
+            return;
+        }
+        let candidates =
+            self.pending[stage].entry(key).or_insert_with(|| Candidates::Many(VecDeque::with_capacity(1)));
+        if let Candidates::Many(ids) = candidates {
+            ids.push_back(id);
+            if ids.len() > MAX_CANDIDATES
+                && let Some(oldest) = ids.pop_front()
+            {
+                store.remove(oldest);
+                counters.evicted += 1;
+            }
+        }
+    }
+
+    /// Takes a partial out of those that wait at `stage`.
+    fn take(&mut self, stage: usize, key: &Key, id: PartialId) {
+        let gone = match self.pending[stage].get_mut(key) {
+            Some(Candidates::One(own)) => *own == id,
+            Some(Candidates::Many(ids)) => {
+                ids.retain(|own| *own != id);
+                ids.is_empty()
+            }
+            None => false,
+        };
+        if gone {
+            self.pending[stage].remove(key);
+        }
+    }
+
+    /// Forgets a partial that the engine has taken out of the store.
+    pub(crate) fn forget(&mut self, partial: &Partial<R>, id: PartialId) {
+        self.take(partial.stage, &partial.key, id);
+    }
+
+    fn until(
+        &mut self,
+        record: &R,
+        related: &dyn Fn(usize, &R) -> bool,
+        store: &mut Store<R>,
+        keys_of: &mut Vec<Key>,
+    ) {
+        let Some(until) = &self.plan.until else { return };
+        if self.pending.iter().all(HashMap::is_empty)
+            || !until.filter.holds(&Context { record, bound: &[], related })
+        {
+            return;
+        }
+        keys(&until.keys, record, keys_of);
+        for key in keys_of.drain(..) {
+            for stage in &mut self.pending {
+                let Some(candidates) = stage.remove(&key) else { continue };
+                // An event that came late ends only what was there at its time.
+                let (ended, kept): (Vec<_>, Vec<_>) = candidates
+                    .iter()
+                    .partition(|id| store.get(*id).is_none_or(|partial| partial.last <= record.time()));
+                for id in ended {
+                    store.remove(id);
+                }
+                match (candidates, kept.first()) {
+                    (_, None) => {}
+                    (Candidates::One(_), Some(id)) => {
+                        stage.insert(key.clone(), Candidates::One(*id));
+                    }
+                    (Candidates::Many(_), Some(_)) => {
+                        stage.insert(key.clone(), Candidates::Many(kept.into()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Missing events.
+impl<R: Record> SequenceState<R> {
+    fn see_missing(
+        &mut self,
+        record: &R,
+        related: &dyn Fn(usize, &R) -> bool,
+        counters: &mut Counters,
+        keys_of: &mut Vec<Key>,
+    ) {
+        for (missing, sightings) in self.plan.missing.iter().zip(&mut self.sightings) {
+            let term = &self.plan.terms[missing.term];
+            if term.filter.holds(&Context { record, bound: &[], related }) {
+                counters.keys_left_out += u64::from(keys(&term.keys, record, keys_of));
+                for key in keys_of.drain(..) {
+                    counters.evicted += u64::from(sightings.add(key, record.time()));
+                }
+            }
+        }
+    }
+
+    /// Judges matches whose steps are complete by their missing terms: returned, refused, or put off.
+    pub(crate) fn settle(&mut self, complete: Vec<Complete<R>>, counters: &mut Counters) -> Vec<Complete<R>> {
+        if self.plan.missing.is_empty() {
+            return complete;
+        }
+        let mut accepted = Vec::new();
+        for complete in complete {
+            match self.verdict(&complete) {
+                Verdict::Refused => {}
+                Verdict::Accepted if self.waiting.is_empty() => accepted.push(complete),
+                // Matches come out in the order in which they were completed.
+                Verdict::Accepted => self.waiting.push_back(Waiting { complete, deadline: i64::MIN }),
+                Verdict::Until(deadline) => self.waiting.push_back(Waiting { complete, deadline }),
+            }
+            if self.waiting.len() > MAX_WAITING {
+                self.waiting.pop_front();
+                counters.evicted += 1;
+            }
+        }
+        accepted
+    }
+
+    /// Returns the matches that were put off and that `now`, which has passed, decides.
+    pub(crate) fn settled(&mut self, now: i64) -> Vec<Complete<R>> {
+        let mut accepted = Vec::new();
+        while let Some(waiting) = self.waiting.front()
+            && waiting.deadline < now
+        {
+            let seen = waiting.deadline > i64::MIN && self.is_seen_after(&waiting.complete, waiting.deadline);
+            if let Some(waiting) = self.waiting.pop_front()
+                && !seen
+            {
+                accepted.push(waiting.complete);
+            }
+        }
+        accepted
+    }
+
+    fn verdict(&self, complete: &Complete<R>) -> Verdict {
+        let (Some(first), Some(last)) = (complete.events.first(), complete.events.last()) else {
+            return Verdict::Refused;
+        };
+        let maxspan = self.plan.maxspan.unwrap_or(i64::MAX);
+        let mut leading = None;
+        let mut trailing = false;
+        for (missing, sightings) in self.plan.missing.iter().zip(&self.sightings) {
+            if missing.after == 0 {
+                leading = leading.max(sightings.latest_before(&complete.key, first.time()));
+            } else if missing.after == complete.events.len() {
+                trailing = true;
+            } else {
+                let after = complete.events[missing.after - 1].time();
+                let before = complete.events[missing.after].time();
+                if sightings.earliest_after(&complete.key, after).is_some_and(|seen| seen < before) {
+                    return Verdict::Refused;
+                }
+            }
+        }
+        let leads = self.plan.missing.iter().any(|missing| missing.after == 0);
+        match (leads, leading, trailing) {
+            // No sighting before: nothing that comes after can take that back.
+            (true, None, _) | (false, _, false) => Verdict::Accepted,
+            (true, Some(seen), true) => Verdict::Until(seen.saturating_add(maxspan)),
+            (true, Some(seen), false) if last.time().saturating_sub(seen) > maxspan => Verdict::Accepted,
+            (true, Some(_), false) => Verdict::Refused,
+            (false, _, true) => Verdict::Until(first.time().saturating_add(maxspan)),
+        }
+    }
+
+    /// Whether a trailing missing term was seen after the match and not later than `deadline`.
+    fn is_seen_after(&self, complete: &Complete<R>, deadline: i64) -> bool {
+        let Some(last) = complete.events.last() else { return false };
+        self.plan.missing.iter().zip(&self.sightings).any(|(missing, sightings)| {
+            missing.after == complete.events.len()
+                && sightings.earliest_after(&complete.key, last.time()).is_some_and(|seen| seen <= deadline)
+        })
+    }
+
+    /// Returns the terms of the query in order, with `None` in the slot of a missing one.
+    pub(crate) fn slots(&self, events: Vec<R>) -> Vec<Option<R>> {
+        if self.plan.missing.is_empty() {
+            return events.into_iter().map(Some).collect();
+        }
+        let mut slots = Vec::with_capacity(events.len() + self.plan.missing.len());
+        let mut missing = self.plan.missing.iter().peekable();
+        for (step, event) in events.into_iter().enumerate() {
+            while missing.next_if(|missing| missing.after <= step).is_some() {
+                slots.push(None);
+            }
+            slots.push(Some(event));
+        }
+        slots.extend(missing.map(|_| None));
+        slots
+    }
+}
+
+enum Verdict {
+    Accepted,
+    Refused,
+    /// Accepted unless a trailing missing event comes by then.
+    Until(i64),
+}
+
+#[derive(Debug)]
+struct Waiting<R> {
+    complete: Complete<R>,
+    deadline: i64,
+}
+
+/// When a missing term was seen, by key.
+#[derive(Debug, Default)]
+struct Sightings {
+    times: HashMap<Key, VecDeque<i64>>,
+    order: VecDeque<(i64, Key)>,
+}
+
+impl Sightings {
+    /// Returns whether the oldest sighting had to go.
+    fn add(&mut self, key: Key, time: i64) -> bool {
+        let times = self.times.entry(key.clone()).or_default();
+        let at = times.partition_point(|own| *own <= time);
+        times.insert(at, time);
+        self.order.push_back((time, key));
+        let full = self.order.len() > MAX_SIGHTINGS;
+        if full {
+            self.drop_oldest();
+        }
+        full
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some((time, key)) = self.order.pop_front() else { return };
+        if let Some(times) = self.times.get_mut(&key) {
+            if let Ok(at) = times.binary_search(&time) {
+                times.remove(at);
+            }
+            if times.is_empty() {
+                self.times.remove(&key);
+            }
+        }
+    }
+
+    fn expire(&mut self, before: i64) {
+        while self.order.front().is_some_and(|(time, _)| *time < before) {
+            self.drop_oldest();
+        }
+    }
+
+    fn latest_before(&self, key: &Key, time: i64) -> Option<i64> {
+        let times = self.times.get(key)?;
+        let at = times.partition_point(|own| *own < time);
+        at.checked_sub(1).map(|at| times[at])
+    }
+
+    fn earliest_after(&self, key: &Key, time: i64) -> Option<i64> {
+        let times = self.times.get(key)?;
+        times.get(times.partition_point(|own| *own <= time)).copied()
+    }
+}
+
+/// Matches that are watched for more events of their last term.
+#[derive(Debug)]
+struct Followed<R> {
+    windows: HashMap<Key, Window<R>>,
+    order: VecDeque<(i64, Key, u64)>,
+}
+
+#[derive(Debug)]
+struct Window<R> {
+    bound: Vec<R>,
+    close: i64,
+    related: Related<R>,
+}
+
+impl<R> Default for Followed<R> {
+    fn default() -> Self {
+        Followed { windows: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<R: Record> SequenceState<R> {
+    /// Watches the key of a match for later events of the last term. Returns what was gathered for an
+    /// earlier match of the same key, whose window the new one replaces.
+    pub(crate) fn watch(&mut self, complete: &Complete<R>, serial: u64) -> Option<Related<R>> {
+        let (Some(followed), Some(maxspan)) = (&mut self.followed, self.plan.maxspan) else { return None };
+        let close = complete.events.last()?.time().saturating_add(maxspan);
+        let related = Related { serial, events: Vec::new(), dropped: 0 };
+        let window = Window { bound: complete.events.clone(), close, related };
+        followed.order.push_back((close, complete.key.clone(), serial));
+        let replaced = followed.windows.insert(complete.key.clone(), window);
+        let mut gathered = replaced.map(|window| window.related);
+        if followed.order.len() > MAX_FOLLOWED
+            && let Some((_, key, serial)) = followed.order.pop_front()
+            && gathered.is_none()
+        {
+            gathered = followed.close(&key, serial);
+        }
+        gathered.filter(|related| !related.events.is_empty())
+    }
+
+    fn follow(
+        &mut self,
+        record: &R,
+        verdicts: &mut Verdicts<'_, R>,
+        completed: &[Key],
+        keys_of: &mut Vec<Key>,
+    ) {
+        let Some(followed) = self.followed.as_mut().filter(|followed| !followed.windows.is_empty()) else {
+            return;
+        };
+        let Some(index) = self.plan.steps.last() else { return };
+        let term = &self.plan.terms[*index];
+        if !term.reads_alias && !verdicts.holds(*index, term) {
+            return;
+        }
+        keys(&term.keys, record, keys_of);
+        for key in keys_of.drain(..).filter(|key| !completed.contains(key)) {
+            let Some(window) = followed.windows.get_mut(&key) else { continue };
+            let since = window.bound.last().map_or(i64::MIN, R::time);
+            let context = Context { record, bound: &window.bound, related: verdicts.related };
+            if record.time() < since
+                || record.time() > window.close
+                || (term.reads_alias && !term.filter.holds(&context))
+            {
+                continue;
+            }
+            if window.related.events.len() < MAX_RELATED {
+                window.related.events.push(record.clone());
+            } else {
+                window.related.dropped += 1;
+            }
+        }
+    }
+}
+
+impl<R> Followed<R> {
+    fn close(&mut self, key: &Key, serial: u64) -> Option<Related<R>> {
+        if self.windows.get(key).is_some_and(|window| window.related.serial == serial) {
+            return self.windows.remove(key).map(|window| window.related);
+        }
+        None
+    }
+}
+
+/// Time.
+impl<R: Record> SequenceState<R> {
+    /// Drops what `now`, which has passed, has decided: partials beyond their maxspan, old sightings.
+    pub(crate) fn expire(&mut self, now: i64, store: &mut Store<R>, counters: &mut Counters) {
+        while let Some((deadline, id)) = self.deadlines.front().copied()
+            && deadline < now
+        {
+            self.deadlines.pop_front();
+            if let Some(partial) = store.remove(id) {
+                self.take(partial.stage, &partial.key, id);
+                counters.expired += 1;
+            }
+        }
+        if let Some(maxspan) = self.plan.maxspan {
+            // A sighting counts for matches that end up to maxspan later, and those that wait as long again.
+            let before = now.saturating_sub(maxspan.saturating_mul(2));
+            for sightings in &mut self.sightings {
+                sightings.expire(before);
+            }
+        }
+    }
+
+    /// Returns what was gathered for matches whose window `now`, which has passed, closes.
+    pub(crate) fn close_windows(&mut self, now: i64) -> Vec<Related<R>> {
+        let mut closed = Vec::new();
+        let Some(followed) = &mut self.followed else { return closed };
+        while let Some((close, _, _)) = followed.order.front()
+            && *close < now
+        {
+            if let Some((_, key, serial)) = followed.order.pop_front() {
+                closed.extend(followed.close(&key, serial).filter(|related| !related.events.is_empty()));
+            }
+        }
+        closed
+    }
+
+    /// Deadlines of partials that are gone are dropped once they are the larger half.
+    fn compact(&mut self, store: &Store<R>) {
+        if self.deadlines.len() > 1024 && self.deadlines.len() > 2 * store.len() {
+            self.deadlines.retain(|(_, id)| store.get(*id).is_some());
+        }
+    }
+}
+
+impl Candidates {
+    fn iter(&self) -> impl Iterator<Item = PartialId> {
+        let (one, many) = match self {
+            Candidates::One(id) => (Some(*id), None),
+            Candidates::Many(ids) => (None, Some(ids.iter().copied())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+}
+
+/// Whether a term holds for an event, remembered for the term asked last: steps of one term with runs
+/// follow each other.
+struct Verdicts<'a, R> {
+    record: &'a R,
+    related: &'a dyn Fn(usize, &R) -> bool,
+    known: Option<(usize, bool)>,
+}
+
+impl<R: Record> Verdicts<'_, R> {
+    fn holds(&mut self, index: usize, term: &TermPlan) -> bool {
+        if let Some((known, holds)) = self.known
+            && known == index
+        {
+            return holds;
+        }
+        let holds = term.filter.holds(&Context { record: self.record, bound: &[], related: self.related });
+        self.known = Some((index, holds));
+        holds
+    }
+}
