@@ -9,7 +9,9 @@
 use std::io::BufRead;
 use std::sync::Arc;
 
-use eql::{Engine, EngineOptions, FieldId, Options, Outcome, Position, Program, Record, Scalar, Schema, Value};
+use eql::{
+    Engine, EngineOptions, FieldId, Options, Outcome, Position, Program, Record, Scalar, Schema, Value,
+};
 
 /// A record is the event's text and the values of the fields that the query reads.
 #[derive(Clone)]
@@ -80,6 +82,8 @@ fn scalars(value: Option<&serde_json::Value>) -> Vec<Scalar> {
             None => number.as_f64().map(Scalar::Float).into_iter().collect(),
         },
         Some(serde_json::Value::String(text)) => vec![Scalar::from(text.as_str())],
-        Some(serde_json::Value::Array(values)) => values.iter().flat_map(|value| scalars(Some(value))).collect(),
+        Some(serde_json::Value::Array(values)) => {
+            values.iter().flat_map(|value| scalars(Some(value))).collect()
+        }
     }
 }

@@ -140,13 +140,13 @@ impl Parser<'_> {
         let start = self.next().span;
         let by = self.by();
         let span = start.to(self.previous());
-        if by.is_empty() {
+        let terms = self.terms("sample");
+        if by.is_empty() && terms.first().is_some_and(|term| term.by.is_empty()) {
             self.report(
                 Diagnostic::error(span, "a sample needs the keys that its events share")
                     .with_hint("write `sample by FIELD […] […]`"),
             );
         }
-        let terms = self.terms("sample");
         for term in &terms {
             if term.missing || term.runs != 1 || term.alias.is_some() {
                 let message = "a sample's term is `[…]` with or without `by`: it has no order in which an event \
