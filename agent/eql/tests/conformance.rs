@@ -57,7 +57,7 @@ fn run(text: &str, documents: &[serde_json::Value]) -> String {
         }
         result.push_str(line);
         result.push('\n');
-        if !line.starts_with("--") && !(query.is_empty() && line.is_empty()) {
+        if !(line.starts_with("--") || query.is_empty() && line.is_empty()) {
             query.push_str(line);
             query.push('\n');
         }
