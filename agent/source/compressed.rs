@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use flate2::bufread::MultiGzDecoder;
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::errors::{FrameDecoderError, FrameHeaderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 /// A Zstandard block holds at most 128 KiB (RFC 8878, 3.1.1.2.4).
@@ -19,7 +19,7 @@ pub(super) fn decompress(mut reader: Box<dyn Read + Send>) -> io::Result<Box<dyn
     Ok(if is_gzip {
         Box::new(Gzip(MultiGzDecoder::new(BufReader::new(whole))))
     } else if is_zstd {
-        Box::new(Zstd { source: BufReader::new(whole), decoder: FrameDecoder::new(), state: State::Between })
+        Box::new(Zstd::new(BufReader::new(whole)))
     } else {
         Box::new(whole)
     })
@@ -95,6 +95,18 @@ impl<R: Read> Read for Zstd<R> {
 }
 
 impl<R: Read> Zstd<R> {
+    fn new(source: BufReader<R>) -> Self {
+        let mut decoder = FrameDecoder::new();
+        // ruzstd bounds a frame's window, which it keeps in memory, to 100 MiB, but not the first one's
+        // (0.8.3). So the first is this empty one, of which only the header matters.
+        let empty: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd, 0x20, 0];
+        let state = match decoder.reset(empty) {
+            Ok(()) => State::Between,
+            Err(error) => State::Salvage(zstd_error(&error)),
+        };
+        Zstd { source, decoder, state }
+    }
+
     fn begin_frame(&mut self) -> io::Result<()> {
         match self.decoder.reset(&mut self.source) {
             Ok(()) => self.state = State::InFrame,
@@ -146,7 +158,9 @@ impl<R: Read> Zstd<R> {
 
 /// Says what is wrong with Zstandard data, which the decoder's own messages say only to its authors.
 fn zstd_error(error: &FrameDecoderError) -> io::Error {
-    if let FrameDecoderError::WindowSizeTooBig { .. } = error {
+    if let FrameDecoderError::WindowSizeTooBig { .. }
+    | FrameDecoderError::FrameHeaderError(FrameHeaderError::WindowTooBig { .. }) = error
+    {
         return broken("the zstd data needs a window over 100 MiB; compress it without --long or --ultra");
     }
     if let FrameDecoderError::DictNotProvided { .. } = error {

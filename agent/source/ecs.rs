@@ -282,7 +282,9 @@ impl<'de> Visitor<'de> for At<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(At { wanted: self.wanted, node: self.node, found: self.found })?.is_some() {}
+        while seq.next_element_seed(At { wanted: self.wanted, node: self.node, found: self.found })?.is_some()
+        {
+        }
         Ok(())
     }
 
@@ -324,3 +326,6 @@ impl Visitor<'_> for KeyFrom<'_> {
         Ok(self.wanted.descend(self.node, key))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,11 +22,7 @@ use crate::timestamp;
 /// Decodes one line; the message borrows from it what needs no unescaping. Environment variables are kept
 /// only if `environment` is set.
 pub fn decode(line: &str, environment: bool) -> Result<Message<'_>, LineError> {
-    if environment {
-        decode_as::<Vec<Text<'_>>>(line)
-    } else {
-        decode_as::<Dropped>(line)
-    }
+    if environment { decode_as::<Vec<Text<'_>>>(line) } else { decode_as::<Dropped>(line) }
 }
 
 fn decode_as<'a, E: Environment<'a> + Deserialize<'a>>(line: &'a str) -> Result<Message<'a>, LineError> {
@@ -403,3 +399,6 @@ impl<'de> Deserialize<'de> for AuditToken {
         deserializer.deserialize_any(TokenVisitor)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,3 +205,6 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,8 +16,8 @@ use std::fmt;
 
 use eql::FieldId;
 use memchr::memmem::Finder;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::Deserializer;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 pub use self::ecs::NotEvaluated;
 use self::ecs::Wanted;
@@ -178,3 +178,6 @@ impl<'de> Visitor<'de> for &mut Keys {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,9 @@ use crate::observation::Document;
 use crate::timestamp;
 
 /// How deep objects and arrays may lie in each other, dotted keys counted by their segments. Whoever reads
-/// an alert has such a limit as well, most readers 128.
-const MAX_DEPTH: usize = 64;
+/// an alert has such a limit as well, most readers 128; repeated keys, which become arrays, at most double
+/// the depth, and an alert adds some levels of its own.
+const MAX_DEPTH: usize = 48;
 
 /// Stands for what lies deeper.
 const TOO_DEEP: &str = "(left out: nested too deeply)";
@@ -36,7 +37,7 @@ pub fn to_json(document: &Document) -> Map<String, Value> {
 /// `{"a":{"b":1,"c":2}}`.
 ///
 /// Where a path occurs several times, its values become one array. A dotted key that leads through something
-/// other than an object stays as it is, and so does one with an empty segment. What is nested deeper than 64
+/// other than an object stays as it is, and so does one with an empty segment. What is nested deeper than 48
 /// levels is left out, with a text in its place that says so.
 pub fn parse(line: &str) -> Result<Map<String, Value>, LineError> {
     let mut deserializer = serde_json::Deserializer::from_str(line);
@@ -98,7 +99,8 @@ fn combine(existing: &mut Value, value: Value) {
 /// How many levels `key` adds, or `None` if it stays whole.
 fn segments(key: &str, depth: usize) -> Option<usize> {
     let count = key.split('.').count();
-    let is_path = count > 1 && depth + count <= MAX_DEPTH && key.split('.').all(|segment| !segment.is_empty());
+    let is_path =
+        count > 1 && depth + count <= MAX_DEPTH && key.split('.').all(|segment| !segment.is_empty());
     is_path.then_some(count)
 }
 
@@ -201,7 +203,10 @@ mod tests {
     fn dotted_keys_become_nested() {
         for (line, expected) in [
             (r#"{"a":{"b":1}}"#, json!({"a":{"b":1}})),
-            (r#"{"a.b":1,"a":{"c":2},"a.d.e":[true,null]}"#, json!({"a":{"b":1,"c":2,"d":{"e":[true,null]}}})),
+            (
+                r#"{"a.b":1,"a":{"c":2},"a.d.e":[true,null]}"#,
+                json!({"a":{"b":1,"c":2,"d":{"e":[true,null]}}}),
+            ),
             (r#"{"a":{"b.c":1},"a.b":{"d":2}}"#, json!({"a":{"b":{"c":1,"d":2}}})),
             (r#"{"list":[{"a.b":1},{"a":{"b":2}}]}"#, json!({"list":[{"a":{"b":1}},{"a":{"b":2}}]})),
             (r#"{"n":18446744073709551615,"f":1.5,"i":-3}"#, json!({"n":u64::MAX,"f":1.5,"i":-3})),
@@ -232,7 +237,8 @@ mod tests {
         let objects = format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
         let dotted = format!(r#"{{"{}":1}}"#, vec!["a"; levels].join("."));
         let mixed = format!("{}1{}", r#"{"a.b.c.d.e":"#.repeat(levels), "}".repeat(levels));
-        for line in [arrays, objects, dotted, mixed] {
+        let repeated = format!(r#"{}1{}"#, r#"{"a":0,"a":"#.repeat(levels), "}".repeat(levels));
+        for line in [arrays, objects, dotted, mixed, repeated] {
             let text = serde_json::to_string(&object(&line)).unwrap();
             // serde_json refuses more than 128 levels.
             serde_json::from_str::<Value>(&text).unwrap();

@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_problem_reads_file_line_reason() {
-        let problem = Problem { file: "events.ndjson".into(), line: 7, reason: LineError::new("no \"time\"") };
+        let problem =
+            Problem { file: "events.ndjson".into(), line: 7, reason: LineError::new("no \"time\"") };
         assert_eq!(problem.to_string(), "events.ndjson:7: no \"time\"");
     }
 
@@ -118,10 +119,7 @@ mod tests {
             line: 1,
             reason: LineError::new("\u{1b}[2J\r\n\0\u{9b}31m\u{202e}é\u{2028}"),
         };
-        assert_eq!(
-            problem.to_string(),
-            "a\\nb:1: \\u{1b}[2J\\r\\n\\u{0}\\u{9b}31m\\u{202e}é\\u{2028}"
-        );
+        assert_eq!(problem.to_string(), "a\\nb:1: \\u{1b}[2J\\r\\n\\u{0}\\u{9b}31m\\u{202e}é\\u{2028}");
     }
 
     #[test]
