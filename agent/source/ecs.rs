@@ -124,8 +124,13 @@ impl Wanted {
 
     /// Returns the node that `key`, one segment or several, leads to from `node`.
     fn descend(&self, node: usize, key: &str) -> Option<usize> {
-        // Nothing is wanted of most keys, and then the dots in them do not matter.
-        key.split('.').try_fold(node, |at, segment| self.nodes[at].children.get(segment).copied())
+        // Most keys are one segment, and most of those are not wanted.
+        if let Some(child) = self.nodes[node].children.get(key) {
+            return Some(*child);
+        }
+        let (segment, rest) = key.split_once('.')?;
+        let child = *self.nodes[node].children.get(segment)?;
+        rest.split('.').try_fold(child, |at, segment| self.nodes[at].children.get(segment).copied())
     }
 }
 
