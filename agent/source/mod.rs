@@ -105,9 +105,9 @@ impl Decoder {
         })
     }
 
-    /// Tells the form of `line` by what it contains, which nearly always is enough: a key can stand in the
-    /// text only as a key or as a whole string value, since a quote within a string is escaped. Where both
-    /// forms' keys occur (an argument can be anything), the top-level keys decide.
+    /// Tells the form of `line` by what it contains, which nearly always is enough. A key that is not in the
+    /// text is not in the object; one that is may be something else (an argument can be anything), and so
+    /// where both forms' keys occur the top-level keys decide.
     fn form(&self, line: &str) -> Form {
         if self.timestamp_key.find(line.as_bytes()).is_none() {
             Form::Eslogger
@@ -139,9 +139,12 @@ fn form_by_keys(line: &str) -> Form {
     // A line that breaks off is judged by the keys that came before.
     let mut keys = Keys::default();
     let _ = deserializer.deserialize_map(&mut keys);
-    if keys.timestamp {
+    // A log shipper may have added an @timestamp to an eslogger message, but nobody adds a mach_time.
+    if keys.mach_time && keys.process && keys.event {
+        Form::Eslogger
+    } else if keys.timestamp {
         Form::Ecs
-    } else if keys.event_type && (keys.process || keys.event) {
+    } else if (keys.mach_time || keys.event_type) && (keys.process || keys.event) {
         Form::Eslogger
     } else {
         Form::Unknown
@@ -153,6 +156,7 @@ fn form_by_keys(line: &str) -> Form {
 struct Keys {
     timestamp: bool,
     event_type: bool,
+    mach_time: bool,
     process: bool,
     event: bool,
 }
@@ -168,7 +172,8 @@ impl<'de> Visitor<'de> for &mut Keys {
         while let Some(key) = map.next_key::<eslogger::Text<'de>>()? {
             match &*key.0 {
                 "@timestamp" => self.timestamp = true,
-                "event_type" | "mach_time" => self.event_type = true,
+                "event_type" => self.event_type = true,
+                "mach_time" => self.mach_time = true,
                 "process" => self.process = true,
                 "event" => self.event = true,
                 _ => {}

@@ -49,6 +49,11 @@ fn lines_are_told_apart_one_by_one() {
             "eslogger",
         ),
         (message(r#""exit":{"@timestamp":0,"stat":1}"#), "eslogger"),
+        // What a log shipper makes of a message.
+        (
+            message(r#""exit":{"stat":0}"#).replacen('{', r#"{"@timestamp":"2026-11-24T08:00:01Z","#, 1),
+            "eslogger",
+        ),
     ] {
         assert_eq!(form(&line), expected, "{line}");
     }
