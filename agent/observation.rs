@@ -17,6 +17,16 @@ pub enum Observation<'a> {
     Document(Document),
 }
 
+impl Observation<'_> {
+    /// Returns its wall clock time, nanoseconds since 1970.
+    pub fn time(&self) -> i64 {
+        match self {
+            Observation::Message(message) => message.time,
+            Observation::Document(document) => document.time,
+        }
+    }
+}
+
 /// An Endpoint Security message (`es_message_t`, ESMessage.h), reduced to what is used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message<'a> {

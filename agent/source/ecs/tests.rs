@@ -1,0 +1,394 @@
+use std::collections::BTreeMap;
+
+use eql::Schema;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+
+const PATHS: [&str; 10] = [
+    "event.category",
+    "event.type",
+    "process.pid",
+    "process.name",
+    "process.parent.name",
+    "process.args",
+    "process",
+    "destination.port",
+    "score",
+    "@timestamp",
+];
+
+fn schema() -> Schema {
+    let mut schema = Schema::new();
+    for path in PATHS {
+        schema.intern(path);
+    }
+    schema
+}
+
+fn recording() -> Wanted {
+    Wanted::recording(schema().paths())
+}
+
+fn document(line: &str) -> Document {
+    decode(line, &recording(), &mut Found::default()).unwrap().unwrap()
+}
+
+/// Decodes `rest` in a document with a timestamp; one text per field, in the order of the schema.
+fn fields_of(rest: &str) -> Vec<String> {
+    let document = document(&format!(r#"{{"@timestamp":"2026-11-24T08:00:00Z",{rest}}}"#));
+    let schema = schema();
+    let fields = document.fields.iter().filter(|(id, _)| schema.path(*id) != "@timestamp");
+    fields.map(|(id, value)| format!("{} {}", schema.path(*id), text(value))).collect()
+}
+
+fn text(value: &FieldValue) -> String {
+    let scalar = |scalar: &Scalar| match scalar {
+        Scalar::Bool(value) => value.to_string(),
+        Scalar::Int(value) => value.to_string(),
+        Scalar::Float(value) => format!("{value:?}"),
+        Scalar::Str(value) => format!("{value:?}"),
+    };
+    match value {
+        FieldValue::One(one) => scalar(one),
+        FieldValue::Many(many) => format!("[{}]", many.iter().map(scalar).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn failure(line: &str) -> String {
+    decode(line, &recording(), &mut Found::default()).unwrap_err().to_string()
+}
+
+#[test]
+fn nested_dotted_and_mixed_keys_are_the_same() {
+    let expected = ["process.pid 7", r#"process.parent.name "sh""#];
+    for rest in [
+        r#""process":{"pid":7,"parent":{"name":"sh"}}"#,
+        r#""process.pid":7,"process.parent.name":"sh""#,
+        r#""process":{"parent.name":"sh","pid":7}"#,
+        r#""process.parent":{"name":"sh"},"process":{"pid":7,"hash":{"pid":8}}"#,
+        r#""process.parent":{"name.":"x","name":"sh"},"process":[{"pid":7}],"process..pid":9"#,
+    ] {
+        assert_eq!(fields_of(rest), expected, "{rest}");
+    }
+}
+
+#[test]
+fn values_have_their_types() {
+    for (value, expected) in [
+        ("true", "true"),
+        ("-3", "-3"),
+        ("9223372036854775807", "9223372036854775807"),
+        ("9223372036854775808", "9.223372036854776e18"),
+        ("-9223372036854775809", "-9.223372036854776e18"),
+        ("1e3", "1000.0"),
+        ("0.5", "0.5"),
+        (r#""7""#, r#""7""#),
+        (r#""\u00e9\n""#, r#""é\n""#),
+        ("[1,\"a\",null,true]", r#"[1, "a", true]"#),
+        ("[[1],[[2]],3]", "[1, 2, 3]"),
+        ("[7]", "7"),
+        ("[null,7]", "7"),
+    ] {
+        assert_eq!(fields_of(&format!(r#""score":{value}"#)), [format!("score {expected}")], "{value}");
+    }
+    for nothing in ["null", "[]", "[null,[]]", "{}", r#"{"x":1}"#] {
+        assert!(fields_of(&format!(r#""score":{nothing}"#)).is_empty(), "{nothing}");
+    }
+}
+
+#[test]
+fn objects_in_arrays_and_repeated_keys_are_flattened() {
+    for (rest, expected) in [
+        (
+            r#""process":[{"pid":1},{"pid":2,"name":"a"},{"name":"b"}]"#,
+            vec!["process.pid [1, 2]", r#"process.name ["a", "b"]"#],
+        ),
+        (r#""process.pid":1,"process":{"pid":[2,3]}"#, vec!["process.pid [1, 2, 3]"]),
+        (r#""score":1,"score":2"#, vec!["score [1, 2]"]),
+        (r#""process":["whole",{"pid":1}]"#, vec!["process.pid 1", r#"process "whole""#]),
+    ] {
+        assert_eq!(fields_of(rest), expected, "{rest}");
+    }
+}
+
+#[test]
+fn a_document_keeps_its_line_time_and_tick() {
+    let line = r#"{"@timestamp":"2026-11-24T08:00:00.5Z","vedette":{"tick":123},"score":1}"#;
+    let document = document(line);
+    assert_eq!((&*document.line, document.time, document.tick), (line, 1_795_507_200_500_000_000, Some(123)));
+    let id = schema().id("score").unwrap();
+    assert_eq!(document.get(id), eql::Value::Int(1));
+    assert_eq!(document.get(schema().id("process.pid").unwrap()), eql::Value::Missing);
+}
+
+#[test]
+fn times_are_rfc_3339_or_milliseconds() {
+    for (value, nanos) in [
+        (r#""2026-11-24T09:00:00+01:00""#, 1_795_507_200_000_000_000),
+        ("1795507200000", 1_795_507_200_000_000_000),
+        ("1795507200000.25", 1_795_507_200_000_250_000),
+        (r#""1795507200000""#, 1_795_507_200_000_000_000),
+        (r#"["2026-11-24T08:00:00Z"]"#, 1_795_507_200_000_000_000),
+        ("[null,1,2]", 1_000_000),
+        ("0", 0),
+        ("-1", -1_000_000),
+    ] {
+        assert_eq!(document(&format!(r#"{{"@timestamp":{value}}}"#)).time, nanos, "{value}");
+    }
+    for (value, reason) in [
+        (
+            r#""0001-01-01T00:00:00Z""#,
+            r#"@timestamp: "0001-01-01T00:00:00Z" is a time outside the years 1677 to 2262"#,
+        ),
+        (r#""9999-12-31T23:59:59Z""#, "outside the years"),
+        ("292277026596000", "@timestamp: 292277026596000 is a time outside the years"),
+        ("99999999999999999999", "outside the years"),
+        ("1e300", "outside the years"),
+        (r#""now""#, r#"@timestamp: "now" is not a time"#),
+        ("true", "@timestamp: true is not a time"),
+        ("null", "no @timestamp"),
+        ("[]", "no @timestamp"),
+        (r#"{"x":1}"#, "no @timestamp"),
+    ] {
+        let error = failure(&format!(r#"{{"@timestamp":{value}}}"#));
+        assert!(error.contains(reason), "{reason} is not in: {error}");
+    }
+    assert!(
+        failure(r#"{"message":"hello"}"#)
+            .contains("no @timestamp; expected an RFC 3339 time or milliseconds")
+    );
+}
+
+#[test]
+fn alerts_states_and_enrichments_are_told_apart() {
+    let decode = |kind: &str, wanted: &Wanted| {
+        let line = format!(r#"{{"@timestamp":0,"event":{{"kind":{kind}}}}}"#);
+        decode(&line, wanted, &mut Found::default()).unwrap().err()
+    };
+    for (kind, expected) in [
+        (r#""alert""#, Some(NotEvaluated::Alert)),
+        (r#"["alert"]"#, Some(NotEvaluated::Alert)),
+        (r#""state""#, Some(NotEvaluated::State)),
+        (r#""enrichment""#, Some(NotEvaluated::Enrichment)),
+        (r#""event""#, None),
+        (r#""Alert""#, None),
+        ("1", None),
+    ] {
+        assert_eq!(decode(kind, &recording()), expected, "{kind}");
+        assert_eq!(decode(kind, &Wanted::raw("@timestamp", [])), None, "{kind}");
+        if let Some(found) = expected {
+            assert!(kind.contains(found.as_str()));
+        }
+    }
+    // They need no time.
+    let line = r#"{"event.kind":"state"}"#;
+    assert_eq!(
+        super::decode(line, &recording(), &mut Found::default()).unwrap().err(),
+        Some(NotEvaluated::State)
+    );
+}
+
+#[test]
+fn a_raw_document_has_the_time_that_is_named() {
+    let wanted = Wanted::raw("log.when", schema().paths());
+    let mut found = Found::default();
+    let line = r#"{"log":{"when":"5"},"@timestamp":"text","vedette.tick":"text","score":2}"#;
+    let document = decode(line, &wanted, &mut found).unwrap().unwrap();
+    assert_eq!((document.time, document.tick), (5_000_000, None));
+    assert_eq!(document.fields.len(), 2);
+    let error = decode(r#"{"@timestamp":1}"#, &wanted, &mut found).unwrap_err().to_string();
+    assert!(error.contains("no log.when"), "{error}");
+}
+
+#[test]
+fn what_was_found_before_is_forgotten() {
+    let wanted = recording();
+    let mut found = Found::default();
+    decode(r#"{"@timestamp":1,"score":1,"vedette.tick":1,"event.kind":"alert"}"#, &wanted, &mut found)
+        .unwrap()
+        .unwrap_err();
+    decode(r#"{"@timestamp":1,"score":1,"vedette.tick":1,"process":{"pid":}"#, &wanted, &mut found)
+        .unwrap_err();
+    let document = decode(r#"{"@timestamp":2}"#, &wanted, &mut found).unwrap().unwrap();
+    assert_eq!((document.time, document.tick, document.fields.len()), (2_000_000, None, 1));
+    decode(r#"{"score":1}"#, &wanted, &mut found).unwrap_err();
+}
+
+#[test]
+fn bad_documents_are_refused() {
+    for (line, reason) in [
+        ("", "EOF while parsing"),
+        ("\0\0\0", "expected value"),
+        ("[]", "expected a JSON object"),
+        ("7", "expected a JSON object"),
+        (r#"{"@timestamp":0"#, "EOF while parsing an object"),
+        (r#"{"@timestamp":0} x"#, "trailing characters"),
+        (r#"{"@timestamp":0,"score":1e999}"#, "number out of range"),
+        (r#"{"@timestamp":0,"score":"\ud800"}"#, "hex escape"),
+        (r#"{"@timestamp":0,"vedette":{"tick":1.5}}"#, "vedette.tick: expected a whole number"),
+        (r#"{"@timestamp":0,"vedette":{"tick":"1"}}"#, "vedette.tick: expected a whole number"),
+    ] {
+        let error = failure(line);
+        assert!(error.contains(reason), "{reason} is not in: {error}");
+        assert!(error.starts_with("document: ") && error.contains("(column "), "{error}");
+    }
+    // Nobody reads these.
+    assert_eq!(fields_of(r#""x":1e999,"y":"\ud800","score":1"#), ["score 1"]);
+}
+
+#[test]
+fn deep_nesting_does_not_overflow_the_stack() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(fields_of(&format!(r#""unwanted":{deep},"score":1"#)), ["score 1"]);
+    assert!(failure(&format!(r#"{{"@timestamp":0,"score":{deep}}}"#)).contains("recursion limit"));
+    assert!(failure(&r#"{"process":"#.repeat(100_000)).contains("EOF"));
+    let dotted = vec!["process"; 100_000].join(".");
+    assert_eq!(fields_of(&format!(r#""{dotted}":1,"score":1"#)), ["score 1"]);
+}
+
+/// A document as a list of entries, so that it can be written with or without dots.
+#[derive(Clone, Debug)]
+enum Json {
+    Scalar(Value),
+    List(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+fn json() -> impl Strategy<Value = Json> {
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-1e9..1e9).prop_map(|number: f64| Value::from(number)),
+        "\\PC{0,8}".prop_map(Value::from),
+    ];
+    let key = prop_oneof!["[abc]", "event", "process", "parent", "name", "pid", "args"];
+    scalar.prop_map(Json::Scalar).prop_recursive(5, 48, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Json::List),
+            prop::collection::vec((key.clone(), inner), 0..4).prop_map(Json::Object),
+        ]
+    })
+}
+
+/// Writes a document; `dots` says for each object that is alone under its key whether the two become one
+/// dotted key.
+fn write(json: &Json, dots: &mut impl FnMut() -> bool, out: &mut String) {
+    match json {
+        Json::Scalar(value) => out.push_str(&value.to_string()),
+        Json::List(list) => {
+            out.push('[');
+            for (at, item) in list.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write(item, dots, out);
+            }
+            out.push(']');
+        }
+        Json::Object(entries) => {
+            out.push('{');
+            write_entries("", entries, dots, out);
+            if out.ends_with(',') {
+                out.pop();
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn write_entries(
+    prefix: &str,
+    entries: &[(String, Json)],
+    dots: &mut impl FnMut() -> bool,
+    out: &mut String,
+) {
+    for (key, value) in entries {
+        let key = format!("{prefix}{key}");
+        match value {
+            Json::Object(inner) if !inner.is_empty() && dots() => {
+                write_entries(&format!("{key}."), inner, dots, out);
+            }
+            _ => {
+                out.push_str(&format!("{}:", Value::from(key)));
+                write(value, dots, out);
+                out.push(',');
+            }
+        }
+    }
+}
+
+/// The plain way to say what a document's fields are.
+fn flatten(path: &str, json: &Json, into: &mut BTreeMap<String, Vec<Value>>) {
+    match json {
+        Json::Scalar(Value::Null) => {}
+        Json::Scalar(value) => into.entry(path.to_owned()).or_default().push(value.clone()),
+        Json::List(list) => list.iter().for_each(|item| flatten(path, item, into)),
+        Json::Object(entries) => {
+            for (key, value) in entries {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                flatten(&path, value, into);
+            }
+        }
+    }
+}
+
+fn expected(value: &Value) -> Scalar {
+    match value {
+        Value::Bool(value) => Scalar::Bool(*value),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => Scalar::Int(number),
+            None => Scalar::Float(number.as_f64().unwrap()),
+        },
+        Value::String(text) => Scalar::from(text.as_str()),
+        other => panic!("{other} is no scalar"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_way_of_writing_gives_the_fields_of_the_plain_flattener(
+        entries in prop::collection::vec(("[abc]|event|process", json()), 0..5),
+        choices in prop::collection::vec(any::<bool>(), 1..32),
+    ) {
+        let mut flat = BTreeMap::new();
+        let document = Json::Object(entries);
+        flatten("", &document, &mut flat);
+
+        // Every field is wanted, and some that do not occur.
+        let mut schema = Schema::new();
+        schema.intern("process.parent.none");
+        for path in flat.keys() {
+            schema.intern(path);
+        }
+        let wanted = Wanted::raw("time", schema.paths());
+
+        let mut choice = choices.iter().cycle();
+        for dots in [&mut (|| false) as &mut dyn FnMut() -> bool, &mut || true, &mut || *choice.next().unwrap()] {
+            let mut line = String::new();
+            write(&document, &mut &mut *dots, &mut line);
+            let line = line.replacen('{', if line == "{}" { r#"{"time":1"# } else { r#"{"time":1,"# }, 1);
+
+            let decoded = decode(&line, &wanted, &mut Found::default()).unwrap().unwrap();
+            prop_assert!(decoded.fields.is_sorted_by(|one, next| one.0 < next.0));
+            let found: BTreeMap<_, _> = decoded.fields.iter().map(|(id, value)| {
+                let values = match value {
+                    FieldValue::One(one) => vec![one.clone()],
+                    FieldValue::Many(many) => many.to_vec(),
+                };
+                (schema.path(*id).to_owned(), values)
+            }).collect();
+            let flat: BTreeMap<_, Vec<_>> =
+                flat.iter().map(|(path, values)| (path.clone(), values.iter().map(expected).collect())).collect();
+            prop_assert_eq!(found, flat, "{}", line);
+        }
+    }
+
+    #[test]
+    fn any_text_is_answered(line in "\\PC{0,40}") {
+        let _ = decode(&line, &recording(), &mut Found::default());
+    }
+}

@@ -1,0 +1,145 @@
+use std::io::Cursor;
+use std::ops::ControlFlow;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn ecs(time: i64) -> String {
+    format!(r#"{{"@timestamp":{time},"event":{{"category":"network"}}}}"#)
+}
+
+fn eslogger(time: i64, event: &str) -> String {
+    let time = crate::timestamp::format(time * 1_000_000);
+    format!(
+        r#"{{"time":"{time}","event_type":15,"mach_time":1,"event":{{{event}}},"process":{{"audit_token":[0,0,0,0,0,7,0,8],"executable":{{"path":"/bin/sh"}}}}}}"#
+    )
+}
+
+fn merge(files: &[String]) -> Merge {
+    let named = |(at, text): (usize, &String)| {
+        Lines::from_reader(&format!("f{at}"), Cursor::new(text.clone().into_bytes()))
+    };
+    Merge::new(Decoder::recording([], false), files.iter().enumerate().map(named).collect())
+}
+
+/// Merges files of lines: `FILE:LINE TIME` for an event, `FILE:LINE KIND` for another document, `! PROBLEM`.
+fn merged(files: &[String]) -> (Vec<String>, Counters) {
+    let mut merge = merge(files);
+    let mut all = Vec::new();
+    let flow: ControlFlow<()> = merge.try_for_each(|item| {
+        all.push(match item {
+            Item::Observation(observation, Position { file, line }) => {
+                format!("{file}:{line} {}", observation.time() / 1_000_000)
+            }
+            Item::NotEvaluated(kind, Position { file, line }) => format!("{file}:{line} {}", kind.as_str()),
+            Item::Problem(problem) => format!("! {problem}"),
+        });
+        ControlFlow::Continue(())
+    });
+    assert_eq!(flow, ControlFlow::Continue(()));
+    (all, merge.counters().clone())
+}
+
+fn file(lines: &[String]) -> String {
+    lines.join("\n")
+}
+
+#[test]
+fn events_come_in_the_order_of_time_ties_in_the_order_of_files() {
+    let exit = r#""exit":{"stat":0}"#;
+    let files = [
+        file(&[eslogger(1, exit), eslogger(5, exit), eslogger(6, exit), eslogger(9, exit)]),
+        file(&[ecs(5), ecs(5), ecs(7)]),
+        file(&[]),
+        file(&[ecs(1), eslogger(5, exit), ecs(10)]),
+    ];
+    let (all, counters) = merged(&files);
+    assert_eq!(
+        all,
+        ["f0:1 1", "f3:1 1", "f0:2 5", "f1:1 5", "f1:2 5", "f3:2 5", "f0:3 6", "f1:3 7", "f0:4 9", "f3:3 10"]
+    );
+    assert_eq!((counters.lines, counters.events, counters.documents), (10, 10, 5));
+    assert_eq!(counters.messages, [("exit".into(), 5)]);
+}
+
+#[test]
+fn an_unordered_file_keeps_its_order() {
+    let (all, _) = merged(&[file(&[ecs(5), ecs(1), ecs(9)]), file(&[ecs(4), ecs(6), ecs(2)])]);
+    assert_eq!(all, ["f1:1 4", "f0:1 5", "f0:2 1", "f1:2 6", "f1:3 2", "f0:3 9"]);
+}
+
+#[test]
+fn what_is_wrong_is_reported_counted_and_loses_nothing_else() {
+    let alert = r#"{"@timestamp":3,"event.kind":"alert"}"#;
+    let files = [
+        file(&["{".to_owned(), ecs(1), String::new(), "nonsense".to_owned(), ecs(3), "{}".to_owned()]),
+        file(&[alert.to_owned(), ecs(2), eslogger(4, r#""open":{}"#), eslogger(5, r#""fork":{}"#)]),
+    ];
+    let (all, counters) = merged(&files);
+    assert_eq!(
+        all.iter().filter(|item| !item.starts_with('!')).collect::<Vec<_>>(),
+        ["f1:1 alert", "f0:2 1", "f1:2 2", "f0:5 3", "f1:3 4"]
+    );
+    let problems: Vec<_> = all.iter().filter(|item| item.starts_with('!')).collect();
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    for (problem, start) in problems.iter().zip(["! f0:1: ", "! f0:4: ", "! f0:6: ", "! f1:4: "]) {
+        assert!(problem.starts_with(start), "{problem}");
+    }
+    assert_eq!(
+        counters,
+        Counters {
+            lines: 9,
+            events: 4,
+            not_evaluated: 1,
+            problems: 4,
+            documents: 3,
+            messages: vec![("open".into(), 1)],
+            more: 0,
+        }
+    );
+}
+
+#[test]
+fn reading_stops_when_it_is_told_to() {
+    let mut merge = merge(&[file(&[ecs(1), ecs(2), ecs(3)]), file(&[ecs(2), ecs(3)])]);
+    let mut seen = 0;
+    let flow = merge.try_for_each(|_| {
+        seen += 1;
+        if seen == 2 { ControlFlow::Break("enough") } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!((flow, seen, merge.counters().events), (ControlFlow::Break("enough"), 2, 2));
+}
+
+#[test]
+fn kinds_that_a_recording_makes_up_do_not_fill_the_memory() {
+    let lines: Vec<_> = (0..1000).map(|at| eslogger(at, &format!(r#""kind{at}":1"#))).collect();
+    let (_, counters) = merged(&[file(&lines)]);
+    assert_eq!((counters.messages.len(), counters.more, counters.events), (MAX_KINDS, 744, 1000));
+}
+
+proptest! {
+    /// The definition, word for word: of all files' next events take the earliest, the first of equals.
+    #[test]
+    fn merging_is_by_heads(files in prop::collection::vec(prop::collection::vec((0_i64..6, any::<bool>()), 0..6), 0..5)) {
+        let mut heads = vec![0; files.len()];
+        let mut expected = Vec::new();
+        while let Some((time, at)) = (0..files.len())
+            .filter_map(|at| files[at].get(heads[at]).map(|(time, _)| (*time, at)))
+            .min()
+        {
+            heads[at] += 1;
+            expected.push(format!("f{at}:{} {time}", heads[at]));
+        }
+        let texts: Vec<_> = files
+            .iter()
+            .map(|lines| {
+                let line = |(time, is_ecs): &(i64, bool)| {
+                    if *is_ecs { ecs(*time) } else { eslogger(*time, r#""exit":{"stat":0}"#) }
+                };
+                lines.iter().map(line).collect::<Vec<_>>().join("\n")
+            })
+            .collect();
+        prop_assert_eq!(merged(&texts).0, expected);
+    }
+}

@@ -1,0 +1,39 @@
+//! Any line is answered by the decoder that tells the forms apart; a document can be put into an alert.
+
+#![no_main]
+
+use eql::Schema;
+use libfuzzer_sys::fuzz_target;
+use vedette::observation::Observation;
+use vedette::source::{Decoded, Decoder, to_json};
+
+const PATHS: [&str; 8] = [
+    "@timestamp",
+    "event.category",
+    "event.kind",
+    "process",
+    "process.pid",
+    "process.args",
+    "process.parent.name",
+    "destination.port",
+];
+
+fuzz_target!(|line: &str| {
+    let mut schema = Schema::new();
+    for path in PATHS {
+        schema.intern(path);
+    }
+    for mut decoder in [Decoder::recording(schema.paths(), true), Decoder::raw("process.pid", schema.paths())]
+    {
+        match decoder.decode(line) {
+            Ok(Decoded::Observation(Observation::Document(document))) => {
+                assert!(document.fields.is_sorted_by(|one, next| one.0 < next.0));
+                assert_eq!(&*document.line, line);
+                let text = serde_json::to_string(&to_json(&document)).unwrap();
+                serde_json::from_str::<serde_json::Value>(&text).unwrap();
+            }
+            Ok(_) => {}
+            Err(error) => assert!(!error.to_string().contains(char::is_control)),
+        }
+    }
+});
