@@ -1,19 +1,33 @@
 //! The normalised event: what rules are evaluated against and alerts are made of.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use eql::{FieldId, Record, Scalar, Value};
 
 use crate::observation::Document;
-use crate::schema;
+use crate::{schema, timestamp};
 
 /// One event. A clone is a reference count.
 #[derive(Clone, Debug)]
-pub struct Event(Arc<Fields>);
+pub struct Event(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    fields: Fields,
+    dates: Dates,
+}
+
+/// The event's dates as text, written when a rule or an alert first asks for them: most events never are.
+#[derive(Debug, Default)]
+struct Dates {
+    time: OnceLock<Box<str>>,
+    start: OnceLock<Box<str>>,
+    parent_start: OnceLock<Box<str>>,
+}
 
 /// What an [`Event`] holds. A field that is in the document, if there is one, wins over what the process
 /// table adds: "fields present are kept, only missing ones filled".
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Fields {
     /// `@timestamp`: wall clock, nanoseconds since 1970.
     pub time: i64,
@@ -38,12 +52,14 @@ pub struct Fields {
     pub exit_code: Option<i64>,
     /// `network.*`, `source.*`, `destination.*`, for live flows; a recorded flow has a document.
     pub network: Option<Network>,
+    /// `vedette.attribution`, where the process of a flow was looked up.
+    pub attribution: Option<Attribution>,
     /// The ECS document that the event was read from.
     pub document: Option<Document>,
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Action {
     /// A process replaced its image.
     Exec,
@@ -56,7 +72,30 @@ pub enum Action {
     /// A connection was ended.
     DisconnectReceived,
     /// Whatever the document says.
+    #[default]
     Document,
+}
+
+/// How the process of a flow was found, and so how sure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Attribution {
+    /// The flow names the process itself: by `process.entity_id`, or live by its audit token.
+    Named,
+    /// By pid, and the process was running at the flow's time.
+    Pid,
+    /// By pid, and the process had ended by then; no other was seen to take the pid since.
+    PidAfterExit,
+}
+
+impl Attribution {
+    /// Returns the value of `vedette.attribution`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Attribution::Named => "named",
+            Attribution::Pid => "pid",
+            Attribution::PidAfterExit => "pid_after_exit",
+        }
+    }
 }
 
 /// The Mac, `host.*`.
@@ -66,10 +105,24 @@ pub struct Host {
     pub id: Arc<str>,
     /// `host.name` and `host.hostname`.
     pub name: Option<Arc<str>>,
+    /// `host.architecture`: `arm64` or `x86_64`.
+    pub architecture: Option<Arc<str>>,
+    /// `host.os.version`: 15.5.
+    pub os_version: Option<Arc<str>>,
+    /// `host.os.full`: macOS 15.5.
+    pub os_full: Option<Arc<str>>,
+    /// `host.os.kernel`: 24.5.0.
+    pub os_kernel: Option<Arc<str>>,
+    /// `host.ip`.
+    pub ip: Box<[Scalar]>,
+    /// `host.mac`.
+    pub mac: Box<[Scalar]>,
+    /// The document says itself which operating system it comes from, so none is filled in.
+    pub os_recorded: bool,
 }
 
 /// A process's image at one moment; a new one at each fork and exec.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Process {
     /// `process.pid`.
     pub pid: u32,
@@ -85,8 +138,12 @@ pub struct Process {
     pub executable_truncated: bool,
     /// `process.name`: the executable's last path component.
     pub name: Option<Arc<str>>,
-    /// `process.args`.
+    /// `process.args`, as many as are kept: [`process_table::MAX_ARGS_BYTES`](crate::process_table).
     pub args: Box<[Scalar]>,
+    /// `process.args_count`: how many there were, whether kept or not; unknown where `None`.
+    pub args_count: Option<i64>,
+    /// `vedette.args_truncated`: not all arguments are kept, or not whole.
+    pub args_truncated: bool,
     /// `process.command_line`: the arguments joined by spaces.
     pub command_line: Option<Arc<str>>,
     /// `process.Ext.command_line_truncated`.
@@ -97,7 +154,7 @@ pub struct Process {
     pub env_vars: Box<[Scalar]>,
     /// `process.Ext.script.path`: the file whose `#!` line was run.
     pub script: Option<Arc<str>>,
-    /// `process.tty.name`… as a path.
+    /// `vedette.tty`: the controlling terminal's path. ECS's `process.tty` is an object without a path.
     pub tty: Option<Arc<str>>,
     /// `process.group_leader.pid`.
     pub group_leader_pid: Option<u32>,
@@ -117,6 +174,14 @@ pub struct Process {
     pub package: Option<Arc<Package>>,
     /// The image that this one replaced, `process.previous.*`.
     pub previous_executable: Option<Arc<str>>,
+    /// `vedette.architecture`: what the image was built for, `arm64` or `x86_64`.
+    pub architecture: Option<&'static str>,
+    /// `vedette.dyld_exec_path`, where it differs from the executable.
+    pub dyld_exec_path: Option<Arc<str>>,
+    /// `vedette.es_client`: it is an Endpoint Security client itself.
+    pub es_client: bool,
+    /// About how many bytes the texts of this image hold; set when it is made.
+    pub weight: usize,
 }
 
 /// `code_signature.*`, as far as the kernel says.
@@ -138,6 +203,8 @@ pub struct CodeSignature {
     pub cdhash: Option<Arc<str>>,
     /// `vedette.codesigning_flags`.
     pub flags: u32,
+    /// `vedette.cs_validation_category`: by whose authority the code runs, as the kernel classes it.
+    pub validation_category: Option<i64>,
 }
 
 /// `user.*` and `group.*`, ids as decimal text.
@@ -149,10 +216,16 @@ pub struct User {
     pub name: Option<Arc<str>>,
     /// `user.Ext.real.id`.
     pub real_id: Option<Arc<str>>,
+    /// `user.Ext.real.name`.
+    pub real_name: Option<Arc<str>>,
     /// `group.id`: effective.
     pub group_id: Option<Arc<str>>,
+    /// `group.name`.
+    pub group_name: Option<Arc<str>>,
     /// `group.Ext.real.id`.
     pub real_group_id: Option<Arc<str>>,
+    /// `group.Ext.real.name`.
+    pub real_group_name: Option<Arc<str>>,
     /// `vedette.audit_user_id`: who logged in, unchanged by sudo.
     pub audit_id: Option<Arc<str>>,
 }
@@ -199,12 +272,31 @@ pub struct Network {
     pub destination_domain: Option<Arc<str>>,
     /// `destination.bytes`.
     pub destination_bytes: Option<u64>,
+    /// `vedette.source`: which of the Mac's network sources saw it.
+    pub source: Option<&'static str>,
 }
 
 impl Event {
     /// Makes an event.
     pub fn new(fields: Fields) -> Self {
-        Event(Arc::new(fields))
+        Event(Arc::new(Inner { fields, dates: Dates::default() }))
+    }
+
+    /// Returns `@timestamp` as RFC 3339 text.
+    pub fn time_text(&self) -> &str {
+        self.0.dates.time.get_or_init(|| timestamp::format(self.time).into())
+    }
+
+    /// Returns `process.start` as RFC 3339 text, where it is known.
+    pub fn start_text(&self) -> Option<&str> {
+        let start = self.process.as_ref()?.start?;
+        Some(self.0.dates.start.get_or_init(|| timestamp::format(start).into()))
+    }
+
+    /// Returns `process.parent.start` as RFC 3339 text, where it is known.
+    pub fn parent_start_text(&self) -> Option<&str> {
+        let start = self.parent.as_ref()?.start?;
+        Some(self.0.dates.parent_start.get_or_init(|| timestamp::format(start).into()))
     }
 }
 
@@ -212,7 +304,7 @@ impl std::ops::Deref for Event {
     type Target = Fields;
 
     fn deref(&self) -> &Fields {
-        &self.0
+        &self.0.fields
     }
 }
 
@@ -236,7 +328,12 @@ impl Record for Event {
     }
 
     fn weight(&self) -> usize {
-        size_of::<Fields>() + self.document.as_ref().map_or(0, |document| document.line.len())
+        let process = |process: &Option<Arc<Process>>| process.as_ref().map_or(0, |process| process.weight);
+        size_of::<Inner>()
+            + self.document.as_ref().map_or(0, |document| document.line.len())
+            + process(&self.process)
+            + process(&self.parent)
+            + process(&self.effective_parent)
     }
 
     fn protected(&self) -> bool {

@@ -1,1 +1,319 @@
-//! TODO-normaliser
+//! Turns what sources saw into events: the process table, the host, and what recorded documents leave out.
+
+mod document;
+mod sequence;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use eql::FieldId;
+
+use crate::event::{Action, Attribution, Event, Fields, Host, Process};
+use crate::observation::{Document, Message, MessageEvent, Observation};
+use crate::process_table::{At, HostRef, Limits, ProcessTable, Seen};
+use crate::schema::FIELDS;
+use document::Category;
+use sequence::Sequences;
+
+pub use sequence::{Gap, MAX_GAPS};
+
+/// `host.id` of a recording that has none and is given none.
+pub const RECORDED_HOST: &str = "recorded-host";
+
+/// How many hosts of a recording are kept apart at once; of more, the one first seen is forgotten.
+pub const MAX_HOSTS: usize = 1024;
+
+/// Turns observations into events, in the order in which they come.
+#[derive(Debug)]
+pub struct Normaliser {
+    table: ProcessTable,
+    hosts: Hosts,
+    sequences: Sequences,
+    ticks: bool,
+    counts: Counts,
+}
+
+/// What a [`Normaliser`] is told.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The host of whatever does not name its own; an empty id stands for [`RECORDED_HOST`].
+    pub host: Host,
+    /// Whether `process.env_vars` are kept.
+    pub env_vars: bool,
+    /// Whether every event has a tick, so that ticks order them and measure windows; else `@timestamp` does.
+    pub ticks: bool,
+    /// The largest window of the rules, in nanoseconds: ended processes are kept for it and a minute.
+    pub largest_window: i64,
+    /// The process table's bounds.
+    pub limits: Limits,
+}
+
+/// What has come by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Observations that became events.
+    pub events: u64,
+    /// Messages of kinds that are not evaluated.
+    pub other_messages: u64,
+    /// Documents that are alerts or belong to one, and so are not evaluated.
+    pub alerts: u64,
+    /// Flows given a process by the table.
+    pub flows_attributed: u64,
+}
+
+impl Normaliser {
+    /// Makes a normaliser that has seen nothing yet.
+    pub fn new(options: Options) -> Self {
+        let mut table = ProcessTable::new(options.limits, options.env_vars);
+        table.set_largest_window(options.largest_window);
+        Normaliser {
+            table,
+            hosts: Hosts::new(options.host),
+            sequences: Sequences::default(),
+            ticks: options.ticks,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Turns an observation into an event; `None` for what is only counted: messages of other kinds, alerts.
+    ///
+    /// `stream` tells sources apart that count their messages by themselves: each file of a replay is one.
+    pub fn normalise(&mut self, stream: u32, observation: Observation<'_>) -> Option<Event> {
+        let event = match observation {
+            Observation::Message(message) => self.message(stream, &message),
+            Observation::Document(document) => self.document(document),
+        };
+        self.counts.events += u64::from(event.is_some());
+        event
+    }
+
+    /// Sets the largest window of the rules, in nanoseconds; it changes when rules are loaded.
+    pub fn set_largest_window(&mut self, window: i64) {
+        self.table.set_largest_window(window);
+    }
+
+    /// Returns the image that the process of an entity id had at `time` (on the clock that orders events).
+    pub fn process(&mut self, host_id: &str, entity_id: &str, time: i64) -> Option<Arc<Process>> {
+        let entry = self.hosts.by_id.get(host_id)?;
+        let host = HostRef { number: entry.number, id: host_id };
+        self.table.entity(host, entity_id, time, 0).map(|seen| seen.process)
+    }
+
+    /// Returns the process table, to be asked for its counts.
+    pub fn table(&self) -> &ProcessTable {
+        &self.table
+    }
+
+    /// Returns what has come by.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Returns the gaps in the sequence numbers: where messages did not come.
+    pub fn gaps(&self) -> impl Iterator<Item = Gap> {
+        self.sequences.gaps()
+    }
+
+    /// Returns whether messages were lost between two times (on the clock that orders events), as far as the
+    /// sequence numbers tell.
+    pub fn gap_within(&self, from: i64, to: i64) -> bool {
+        self.gaps().any(|gap| gap.from < to && from < gap.to)
+    }
+
+    fn message(&mut self, stream: u32, message: &Message<'_>) -> Option<Event> {
+        let at = self.at(message.time, message.tick);
+        self.table.advance(at.order);
+        self.sequences.observe(stream, message.event_type, message.seq_num, message.global_seq_num, at.order);
+        let host = self.hosts.own();
+        let who = host.host_ref();
+        let process = &message.process;
+        let (action, seen, exit_code) = match &message.event {
+            MessageEvent::Exec(exec) => (Action::Exec, self.table.exec(who, process, exec, at), None),
+            MessageEvent::Fork { child } => (Action::Fork, self.table.fork(who, process, child, at), None),
+            MessageEvent::Exit { status } => {
+                (Action::End, self.table.exit(who, process, at), Some(exit_code(*status)))
+            }
+            MessageEvent::Other(_) => {
+                self.table.other(who, process, at);
+                self.counts.other_messages += 1;
+                return None;
+            }
+        };
+        Some(Event::new(Fields {
+            time: message.time,
+            order: at.order,
+            tick: message.tick,
+            action,
+            sequence: message.global_seq_num,
+            host: host.described.clone(),
+            process: Some(seen.process),
+            parent: seen.parent,
+            effective_parent: seen.effective_parent,
+            exit_code,
+            ..Fields::default()
+        }))
+    }
+
+    fn document(&mut self, document: Document) -> Option<Event> {
+        if document::is_alert(&document) {
+            self.counts.alerts += 1;
+            return None;
+        }
+        let at = self.at(document.time, document.tick);
+        let slack = if self.ticks { 0 } else { slack(document.time) };
+        self.table.advance(at.order);
+        let host = self.hosts.of(document::host_id(&document));
+        let described = if document::names_os(&document) { &host.elsewhere } else { &host.described };
+        let who = host.host_ref();
+        let (seen, attribution) = match document::category(&document) {
+            Category::Process => match document::recorded(&document) {
+                Some(recorded) => (Some(self.table.record(who, recorded, at, slack)), None),
+                None => (None, None),
+            },
+            Category::Network => match attribute(&mut self.table, who, &document, at, slack) {
+                Some((seen, attribution)) => {
+                    self.counts.flows_attributed += 1;
+                    (Some(seen), Some(attribution))
+                }
+                None => (None, None),
+            },
+            Category::Other => (None, None),
+        };
+        let (process, parent, effective_parent) = match seen {
+            Some(seen) => (Some(seen.process), seen.parent, seen.effective_parent),
+            None => (None, None, None),
+        };
+        Some(Event::new(Fields {
+            time: document.time,
+            order: at.order,
+            tick: document.tick,
+            action: Action::Document,
+            host: described.clone(),
+            process,
+            parent,
+            effective_parent,
+            attribution,
+            document: Some(document),
+            ..Fields::default()
+        }))
+    }
+
+    fn at(&self, time: i64, tick: Option<i64>) -> At {
+        At { time, order: tick.filter(|_| self.ticks).unwrap_or(time) }
+    }
+}
+
+/// Returns the fields that the normaliser and the process table themselves read from documents, for a source
+/// to extract.
+pub fn wanted() -> Vec<(&'static str, FieldId)> {
+    document::READ.iter().map(|id| (FIELDS[id.index()].path, *id)).collect()
+}
+
+/// Returns the process of a flow, as it was at the flow's time: the one that the document names, else the one
+/// that had its pid. Where the document says something else of it than the table, there is none.
+fn attribute(
+    table: &mut ProcessTable,
+    host: HostRef<'_>,
+    document: &Document,
+    at: At,
+    slack: i64,
+) -> Option<(Seen, Attribution)> {
+    let named = document::named_process(document);
+    let agrees = |seen: &Seen| {
+        seen.process.agrees(named.executable, named.name)
+            && named.pid.is_none_or(|pid| pid == seen.process.pid)
+    };
+    if let Some(seen) = named.entity_id.and_then(|id| table.entity(host, id, at.order, slack)) {
+        return agrees(&seen).then_some((seen, Attribution::Named));
+    }
+    let seen = table.at(host, named.pid?, at.order, slack).filter(agrees)?;
+    // Another process than the one that the document's own sensor means, unless it numbers them another way.
+    if named.entity_id.is_some() && seen.process.pidversion.is_none() {
+        return None;
+    }
+    let attribution = if seen.ended { Attribution::PidAfterExit } else { Attribution::Pid };
+    Some((seen, attribution))
+}
+
+/// Returns how much later than it says a time may have been: what its last digits leave open.
+fn slack(time: i64) -> i64 {
+    match time {
+        time if time % 1_000_000 == 0 => 999_999,
+        time if time % 1_000 == 0 => 999,
+        _ => 0,
+    }
+}
+
+/// Returns the exit code of a wait status (wait(2)): what the process returned, or 128 and the number of the
+/// signal that ended it, as shells have it.
+fn exit_code(status: i32) -> i64 {
+    match status & 0x7f {
+        0 => i64::from(status >> 8 & 0xff),
+        signal => 128 + i64::from(signal),
+    }
+}
+
+/// The hosts of a recording: one that has no name, and those that documents name.
+#[derive(Debug)]
+struct Hosts {
+    own: Arc<str>,
+    by_id: HashMap<Arc<str>, HostEntry>,
+    /// In the order in which they came; the own one is not among them.
+    order: VecDeque<Arc<str>>,
+    next: u32,
+}
+
+#[derive(Clone, Debug)]
+struct HostEntry {
+    number: u32,
+    described: Arc<Host>,
+    /// The same host where a document says itself which operating system it has.
+    elsewhere: Arc<Host>,
+}
+
+impl HostEntry {
+    fn new(number: u32, host: Host) -> Self {
+        let elsewhere = Host { id: host.id.clone(), os_recorded: true, ..Host::default() };
+        HostEntry { number, described: Arc::new(host), elsewhere: Arc::new(elsewhere) }
+    }
+
+    fn host_ref(&self) -> HostRef<'_> {
+        HostRef { number: self.number, id: &self.described.id }
+    }
+}
+
+impl Hosts {
+    fn new(mut host: Host) -> Self {
+        if host.id.is_empty() {
+            host.id = RECORDED_HOST.into();
+        }
+        let own = host.id.clone();
+        let by_id = HashMap::from([(own.clone(), HostEntry::new(0, host))]);
+        Hosts { own, by_id, order: VecDeque::new(), next: 1 }
+    }
+
+    fn own(&self) -> HostEntry {
+        self.by_id[&self.own].clone()
+    }
+
+    fn of(&mut self, id: Option<&str>) -> HostEntry {
+        let Some(id) = id else { return self.own() };
+        if let Some(entry) = self.by_id.get(id) {
+            return entry.clone();
+        }
+        if self.order.len() >= MAX_HOSTS
+            && let Some(first) = self.order.pop_front()
+        {
+            self.by_id.remove(&first);
+        }
+        let id: Arc<str> = id.into();
+        let entry = HostEntry::new(self.next, Host { id: id.clone(), ..Host::default() });
+        self.next = self.next.wrapping_add(1);
+        self.order.push_back(id.clone());
+        self.by_id.insert(id, entry.clone());
+        entry
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,544 @@
-//! TODO-process_table
+//! The process table: which image a pid, a token or an entity id stood for at a given time.
+//!
+//! A *process* lives from fork to exit; its *images* follow one another by exec. The kernel names an image by
+//! pid and pidversion, a process by pid and start time, and a recorded flow by no more than a pid: the table
+//! answers all three. Events may come late or not at all, so each goes in at its own time, and a process whose
+//! fork or exec was not seen is entered from whatever message names it first.
+//!
+//! The table is bounded: [`MAX_PROCESSES`] and [`MAX_BYTES`]. What has ended goes first, oldest first, then
+//! what was used least recently; processes of an install session go last. Ended processes also go once the
+//! largest window and a minute have passed. An image holds on to its parent's, so that what is kept in memory
+//! may be a small multiple of [`MAX_BYTES`].
+
+mod clock;
+mod image;
+mod recorded;
+mod store;
+
+use std::sync::Arc;
+
+use eql::Scalar;
+
+use crate::event::{Package, Process};
+use crate::observation::{Exec, Image, Token};
+use crate::package;
+use clock::Clock;
+use image::Images;
+use store::{Instance, Store, Version};
+
+pub use image::{MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, entity_id};
+pub use recorded::{Change, Recorded};
+
+/// How many processes are kept.
+pub const MAX_PROCESSES: usize = 16_384;
+
+/// How many bytes of images are kept.
+pub const MAX_BYTES: usize = 64 << 20;
+
+/// How many images of one process are kept, the newest.
+pub const MAX_IMAGES: usize = 16;
+
+/// How many ancestors are kept, the nearest.
+pub const MAX_ANCESTRY: usize = 64;
+
+/// How long an ended process is kept beyond the largest window of the rules, in nanoseconds.
+pub const KEPT_BEYOND_WINDOW: i64 = 60_000_000_000;
+
+/// The table of all hosts' processes.
+#[derive(Debug)]
+pub struct ProcessTable {
+    store: Store,
+    images: Images,
+    clock: Clock,
+    limits: Limits,
+    keep_ended: i64,
+    keep_env: bool,
+    counts: Counts,
+}
+
+/// The table's bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many processes.
+    pub processes: usize,
+    /// How many bytes of images.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { processes: MAX_PROCESSES, bytes: MAX_BYTES }
+    }
+}
+
+/// What the table has had to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Processes that went to make room, though they might still have been asked for.
+    pub evicted: u64,
+    /// Ended processes that went because their time had passed.
+    pub expired: u64,
+    /// Processes entered without their fork having been seen.
+    pub first_seen_alive: u64,
+}
+
+/// When an event happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// Wall clock, nanoseconds since 1970.
+    pub time: i64,
+    /// On the clock that orders events, nanoseconds.
+    pub order: i64,
+}
+
+/// A host, by a number of the caller's that is never given to another, and its id.
+#[derive(Clone, Copy, Debug)]
+pub struct HostRef<'a> {
+    /// Tells hosts apart: a pid or an entity id of one says nothing of another.
+    pub number: u32,
+    /// `host.id`, part of what entity ids are made of.
+    pub id: &'a str,
+}
+
+/// What the table knows of an event's process.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The image at the time.
+    pub process: Arc<Process>,
+    /// The parent's image.
+    pub parent: Option<Arc<Process>>,
+    /// The responsible process's image, unless the process is its own.
+    pub effective_parent: Option<Arc<Process>>,
+    /// Whether the process had ended by then.
+    pub ended: bool,
+}
+
+/// A parent's image, and whether it is an installer host.
+#[derive(Clone, Debug)]
+struct Parent {
+    process: Arc<Process>,
+    is_installer_host: bool,
+}
+
+impl ProcessTable {
+    /// Makes an empty table. `keep_env` keeps environment variables of what is exec'd.
+    pub fn new(limits: Limits, keep_env: bool) -> Self {
+        ProcessTable {
+            store: Store::default(),
+            images: Images::default(),
+            clock: Clock::new(),
+            limits,
+            keep_ended: KEPT_BEYOND_WINDOW,
+            keep_env,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Sets the largest window of the rules, in nanoseconds.
+    pub fn set_largest_window(&mut self, window: i64) {
+        self.keep_ended = window.max(0).saturating_add(KEPT_BEYOND_WINDOW);
+    }
+
+    /// Returns what the table has had to do.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Returns how many processes are kept.
+    pub fn len(&self) -> usize {
+        self.store.len()
+    }
+
+    /// Returns whether no process is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns how many bytes of images are kept, each image counted once.
+    pub fn bytes(&self) -> usize {
+        self.store.bytes()
+    }
+
+    /// Moves the table's clock by one event, whatever its kind; processes that ended long before it go.
+    pub fn advance(&mut self, order: i64) {
+        if self.clock.observe(order) {
+            let limit = self.clock.now().saturating_sub(self.keep_ended);
+            self.counts.expired += self.store.expire(|ended| ended < limit);
+        }
+    }
+
+    /// Takes a fork: `child` is a copy of `process`'s image.
+    pub fn fork(&mut self, host: HostRef<'_>, process: &Image<'_>, child: &Image<'_>, at: At) -> Seen {
+        let parent_id = self.observed(host, process, at);
+        let parent = self.version_of(parent_id, process.token.pidversion, at.order);
+        let id = match self.find(host, child) {
+            Some(id) => id,
+            None => self.enter(host, child, at, Some(parent.clone())),
+        };
+        if self.store.get(id).forker.is_none() {
+            self.adopt(id, &parent);
+        }
+        let index = self.ensure(host, id, child, at);
+        if self.store.get(id).versions[index].process.args_count.is_none() {
+            self.store.update(id, |instance| {
+                let version = &mut instance.versions[index];
+                let mut copy = Process::clone(&version.process);
+                image::inherit(&mut copy, &parent.process);
+                version.process = sealed(copy);
+            });
+        }
+        let version = &self.store.get(id).versions[index];
+        let (process, effective_parent) = (version.process.clone(), version.effective_parent.clone());
+        self.enforce();
+        Seen { process, parent: Some(parent.process), effective_parent, ended: false }
+    }
+
+    /// Takes an exec: `process` is the image that `exec.target` replaces.
+    pub fn exec(&mut self, host: HostRef<'_>, process: &Image<'_>, exec: &Exec<'_>, at: At) -> Seen {
+        let target = &exec.target;
+        let known =
+            self.find(host, target).filter(|id| self.store.get(*id).of(target.token.pidversion).is_some());
+        let id = match known {
+            // The image was seen before its exec: a late line. What it replaced is older still.
+            Some(id) => id,
+            // A malformed message may name two processes; the new image counts.
+            None if process.token.pid == target.token.pid => self.observed(host, process, at),
+            None => self.observed(host, target, at),
+        };
+        let parent = self.resolve(host, target.parent_token, target.ppid, at.order, Some(id));
+        let effective_parent = self.effective(host, target, at.order);
+        let mut image = self.images.bare(target);
+        image::exec(&mut image, exec, self.keep_env);
+        image.previous_executable = image::text(&process.executable);
+        self.refine(id, &image);
+        let instance = self.store.get(id);
+        identify(&mut image, instance, parent.as_ref());
+        let version = Version {
+            from: at.order,
+            token: Some(target.token),
+            process: sealed(image),
+            parent: parent.map(|parent| parent.process),
+            effective_parent,
+            is_installer_host: package::is_host(target),
+        };
+        let seen = seen(&version, false);
+        self.store.put(id, version, MAX_IMAGES);
+        self.enforce();
+        seen
+    }
+
+    /// Takes an exit.
+    pub fn exit(&mut self, host: HostRef<'_>, process: &Image<'_>, at: At) -> Seen {
+        let seen = self.other(host, process, at);
+        if let Some(id) = self.find(host, process) {
+            self.store.update(id, |instance| instance.ended = Some(at.order));
+        }
+        self.enforce();
+        Seen { ended: true, ..seen }
+    }
+
+    /// Takes any other message of `process`.
+    pub fn other(&mut self, host: HostRef<'_>, process: &Image<'_>, at: At) -> Seen {
+        let id = self.observed(host, process, at);
+        let index = self.ensure(host, id, process, at);
+        let parent = self.resolve(host, process.parent_token, process.ppid, at.order, Some(id));
+        let seen = seen(&self.store.get(id).versions[index], false);
+        Seen { parent: parent.map(|parent| parent.process), ..seen }
+    }
+
+    /// Returns the process that had `pid` at `time` (on the clock that orders events): of all that had it the
+    /// one that began last up to `time + slack`, with its image then. `slack` is how much later than it says
+    /// the time may have been, in nanoseconds: a time written to the millisecond means any time within it.
+    pub fn at(&mut self, host: HostRef<'_>, pid: u32, time: i64, slack: i64) -> Option<Seen> {
+        let time = time.saturating_add(slack);
+        let id = self.store.begun_by(host.number, pid, time)?;
+        Some(self.seen_at(id, time))
+    }
+
+    /// Returns the process of an entity id, with its image at `time`.
+    pub fn entity(&mut self, host: HostRef<'_>, entity_id: &str, time: i64, slack: i64) -> Option<Seen> {
+        let id = self.store.by_entity(host.number, entity_id)?;
+        Some(self.seen_at(id, time.saturating_add(slack)))
+    }
+
+    fn seen_at(&mut self, id: u32, time: i64) -> Seen {
+        self.store.touch(id);
+        let instance = self.store.get(id);
+        seen(instance.at(time), instance.ended.is_some_and(|ended| ended < time))
+    }
+
+    /// Returns the process of a message's image, entered if it is new, its image noted if that is.
+    fn observed(&mut self, host: HostRef<'_>, image: &Image<'_>, at: At) -> u32 {
+        let id = self.find(host, image).unwrap_or_else(|| {
+            self.counts.first_seen_alive += 1;
+            self.enter(host, image, at, None)
+        });
+        self.ensure(host, id, image, at);
+        id
+    }
+
+    fn find(&self, host: HostRef<'_>, image: &Image<'_>) -> Option<u32> {
+        let token = image.token;
+        let same_start = |id: &u32| match (self.store.get(*id).start, image.start) {
+            (Some(known), Some(start)) => known == start,
+            // A document need not say when its process started; it did before it was first seen.
+            (None, Some(_)) => self.store.get(*id).ended.is_none(),
+            (_, None) => true,
+        };
+        if let Some(id) = self.store.by_token(host.number, token.pid, token.pidversion).filter(same_start) {
+            return Some(id);
+        }
+        let ids = self.store.by_pid(host.number, token.pid);
+        if image.start.is_some() {
+            return ids.iter().rev().copied().find(same_start);
+        }
+        let last = *ids.last()?;
+        let instance = self.store.get(last);
+        let follows = instance.versions[0].process.pidversion.is_none_or(|first| first <= token.pidversion);
+        (instance.ended.is_none() && follows).then_some(last)
+    }
+
+    /// Enters a process from the image that a message shows. Its forker is given, or else is what the message
+    /// says of its original parent.
+    fn enter(&mut self, host: HostRef<'_>, image: &Image<'_>, at: At, forker: Option<Parent>) -> u32 {
+        // The start is on the wall clock; how long before the event it was carries it over.
+        let age = image.start.map_or(0, |start| at.time.saturating_sub(start).max(0));
+        let begun = at.order.saturating_sub(age);
+        let original = image.original_ppid.or(image.ppid);
+        let lineage = forker.clone().or_else(|| match image.parent_token {
+            Some(token) if original.is_none_or(|pid| pid == token.pid) => {
+                self.resolve(host, Some(token), None, begun, None)
+            }
+            _ => original.and_then(|pid| self.living(host, pid, None, begun)),
+        });
+        let parent = match &forker {
+            Some(forker) => Some(forker.clone()),
+            None => self.resolve(host, image.parent_token, image.ppid, at.order, None),
+        };
+        let id = entity_id(host.id, image.token.pid, image.start.unwrap_or(at.time));
+        let mut instance = Instance {
+            host: host.number,
+            pid: image.token.pid,
+            start: image.start,
+            begun,
+            ended: None,
+            versions: Vec::new(),
+            ancestry: ancestry(lineage.as_ref()),
+            package: lineage.as_ref().and_then(|parent| inherited(parent, &id)),
+            entity_id: id,
+            forker,
+        };
+        let mut process = self.images.bare(image);
+        identify(&mut process, &instance, parent.as_ref());
+        instance.versions.push(Version {
+            from: begun,
+            token: Some(image.token),
+            process: sealed(process),
+            parent: parent.map(|parent| parent.process),
+            effective_parent: self.effective(host, image, at.order),
+            is_installer_host: package::is_host(image),
+        });
+        self.store.insert(instance)
+    }
+
+    /// Notes an image of a known process if it is new: its exec was not seen, or is yet to come. Returns its
+    /// place among the process's images.
+    fn ensure(&mut self, host: HostRef<'_>, id: u32, image: &Image<'_>, at: At) -> usize {
+        let instance = self.store.get(id);
+        let Some(index) = instance.of(image.token.pidversion) else {
+            let parent = self.resolve(host, image.parent_token, image.ppid, at.order, Some(id));
+            let effective_parent = self.effective(host, image, at.order);
+            let mut process = self.images.bare(image);
+            identify(&mut process, self.store.get(id), parent.as_ref());
+            let version = Version {
+                from: at.order,
+                token: Some(image.token),
+                process: sealed(process),
+                parent: parent.map(|parent| parent.process),
+                effective_parent,
+                is_installer_host: package::is_host(image),
+            };
+            self.store.put(id, version, MAX_IMAGES);
+            // Where more images are kept than may be, the oldest goes, which may be this one.
+            return self.store.get(id).of(image.token.pidversion).unwrap_or(0);
+        };
+        // setuid changes the token without an exec.
+        let changed = instance.versions[index].token.is_some_and(|token| token != image.token);
+        let user = changed.then(|| self.images.user(&image.token));
+        self.store.update(id, |instance| {
+            let version = &mut instance.versions[index];
+            if let Some(user) = user {
+                version.token = Some(image.token);
+                version.process = sealed(Process { user: Some(user), ..Process::clone(&version.process) });
+            }
+        });
+        index
+    }
+
+    /// Gives a process that was seen before its fork the lineage that the fork tells.
+    fn adopt(&mut self, id: u32, forker: &Parent) {
+        let instance = self.store.get(id);
+        // A session that it has begun already, and refined, is the one that it would begin now.
+        let begun = instance.package.clone().filter(|package| package.session == instance.entity_id);
+        let package = match forker.is_installer_host {
+            true => begun.or_else(|| inherited(forker, &instance.entity_id)),
+            false => forker.process.package.clone(),
+        };
+        let ancestry = ancestry(Some(forker));
+        self.store.update(id, |instance| {
+            for version in &mut instance.versions {
+                version.process = sealed(Process {
+                    ancestry: ancestry.clone(),
+                    package: package.clone(),
+                    ..Process::clone(&version.process)
+                });
+            }
+            instance.ancestry = ancestry;
+            instance.package = package;
+            instance.forker = Some(forker.clone());
+        });
+    }
+
+    /// Refines the session that a process began by what it turns out to run.
+    fn refine(&mut self, id: u32, image: &Process) {
+        let instance = self.store.get(id);
+        let refined = match &instance.package {
+            Some(session) if session.session == instance.entity_id => package::refine(session, image),
+            _ => None,
+        };
+        if let Some(refined) = refined {
+            self.store.update(id, |instance| instance.package = Some(Arc::new(refined)));
+        }
+    }
+
+    fn effective(&mut self, host: HostRef<'_>, image: &Image<'_>, order: i64) -> Option<Arc<Process>> {
+        let token = image.responsible_token.filter(|token| token.pid != image.token.pid)?;
+        self.resolve(host, Some(token), None, order, None).map(|parent| parent.process)
+    }
+
+    /// Returns the image that a token names. If the table does not know it, then what the fork message said of
+    /// the parent of `child`, if that has the same pid; else the process that has the pid at the time; else
+    /// no more than the pid.
+    fn resolve(
+        &mut self,
+        host: HostRef<'_>,
+        token: Option<Token>,
+        pid: Option<u32>,
+        order: i64,
+        child: Option<u32>,
+    ) -> Option<Parent> {
+        let Some(token) = token else {
+            let pid = pid?;
+            return Some(self.living(host, pid, None, order).unwrap_or_else(|| only_pid(pid)));
+        };
+        if let Some(id) = self.store.by_token(host.number, token.pid, token.pidversion) {
+            self.store.touch(id);
+            return Some(self.version_of(id, token.pidversion, order));
+        }
+        let forker = child.and_then(|id| self.store.get(id).forker.clone());
+        if let Some(forker) = forker.filter(|forker| forker.process.pid == token.pid) {
+            // It may have exec'd since.
+            let id = self.store.by_entity(host.number, &forker.process.entity_id);
+            let newest =
+                id.and_then(|id| self.store.get(id).up_to(token.pidversion, order)).map(Parent::from);
+            return Some(newest.unwrap_or(forker));
+        }
+        Some(
+            self.living(host, token.pid, Some(token.pidversion), order)
+                .unwrap_or_else(|| only_pid(token.pid)),
+        )
+    }
+
+    /// Returns the image of the process that has `pid` and is alive at the time; where a pidversion is given,
+    /// only if that can be an image of it.
+    fn living(&mut self, host: HostRef<'_>, pid: u32, pidversion: Option<u32>, order: i64) -> Option<Parent> {
+        let id = self.store.begun_by(host.number, pid, order)?;
+        let instance = self.store.get(id);
+        if instance.ended.is_some_and(|ended| ended < order) {
+            return None;
+        }
+        let version = match pidversion {
+            Some(pidversion) => instance.up_to(pidversion, order)?,
+            None => instance.at(order),
+        };
+        let parent = Parent::from(version);
+        self.store.touch(id);
+        Some(parent)
+    }
+
+    fn version_of(&self, id: u32, pidversion: u32, order: i64) -> Parent {
+        let instance = self.store.get(id);
+        match instance.of(pidversion) {
+            Some(index) => Parent::from(&instance.versions[index]),
+            None => Parent::from(instance.at(order)),
+        }
+    }
+
+    fn enforce(&mut self) {
+        while self.store.len() > self.limits.processes || self.store.bytes() > self.limits.bytes {
+            self.store.evict();
+            self.counts.evicted += 1;
+        }
+    }
+}
+
+impl From<&Version> for Parent {
+    fn from(version: &Version) -> Self {
+        Parent { process: version.process.clone(), is_installer_host: version.is_installer_host }
+    }
+}
+
+fn seen(version: &Version, ended: bool) -> Seen {
+    Seen {
+        process: version.process.clone(),
+        parent: version.parent.clone(),
+        effective_parent: version.effective_parent.clone(),
+        ended,
+    }
+}
+
+/// Gives an image what it has of its process.
+fn identify(image: &mut Process, instance: &Instance, parent: Option<&Parent>) {
+    image.entity_id = instance.entity_id.clone();
+    image.start = instance.start;
+    image.ancestry = instance.ancestry.clone();
+    image.package = instance.package.clone();
+    if let Some(Parent { process: parent, .. }) = parent {
+        image.parent_pid = Some(parent.pid);
+        image.parent_entity_id = (!parent.entity_id.is_empty()).then(|| parent.entity_id.clone());
+    }
+}
+
+fn ancestry(parent: Option<&Parent>) -> Arc<[Scalar]> {
+    match parent {
+        Some(Parent { process, .. }) if !process.entity_id.is_empty() => {
+            let parent = std::iter::once(Scalar::Str(process.entity_id.clone()));
+            parent.chain(process.ancestry.iter().take(MAX_ANCESTRY - 1).cloned()).collect()
+        }
+        _ => Arc::default(),
+    }
+}
+
+/// The install session of a child: a new one below a host, else its parent's.
+fn inherited(parent: &Parent, child: &Arc<str>) -> Option<Arc<Package>> {
+    match parent.is_installer_host {
+        true => Some(Arc::new(package::begin(&parent.process, child))),
+        false => parent.process.package.clone(),
+    }
+}
+
+/// A process of which only the pid is known. Pid 1 is always launchd.
+fn only_pid(pid: u32) -> Parent {
+    let launchd = |text: &str| (pid == 1).then(|| text.into());
+    let process =
+        Process { pid, executable: launchd("/sbin/launchd"), name: launchd("launchd"), ..Process::default() };
+    Parent { process: sealed(process), is_installer_host: false }
+}
+
+fn sealed(mut process: Process) -> Arc<Process> {
+    process.weight = image::weight(&process);
+    Arc::new(process)
+}
+
+#[cfg(test)]
+mod tests;

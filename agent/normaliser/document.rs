@@ -1,0 +1,345 @@
+//! What the normaliser reads from a recorded ECS document.
+
+use std::sync::Arc;
+
+use eql::{FieldId, Scalar, Value};
+
+use crate::event::{CodeSignature, Package, Process, User};
+use crate::observation::Document;
+use crate::process_table::{Change, MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, Recorded};
+use crate::{schema, timestamp};
+
+/// Names the fields that are read, and lists them for the source.
+macro_rules! reads {
+    ($($name:ident: $path:literal,)*) => {
+        $(const $name: FieldId = schema::id($path);)*
+        /// The fields that are read here.
+        pub(super) const READ: &[FieldId] = &[$($name),*];
+    };
+}
+
+reads! {
+    EVENT_KIND: "event.kind",
+    EVENT_CATEGORY: "event.category",
+    EVENT_TYPE: "event.type",
+    EVENT_ACTION: "event.action",
+    HOST_ID: "host.id",
+    OS_TYPE: "host.os.type",
+    OS_FAMILY: "host.os.family",
+    OS_PLATFORM: "host.os.platform",
+    OS_NAME: "host.os.name",
+    USER_ID: "user.id",
+    USER_NAME: "user.name",
+    USER_REAL_ID: "user.Ext.real.id",
+    USER_REAL_NAME: "user.Ext.real.name",
+    GROUP_ID: "group.id",
+    GROUP_NAME: "group.name",
+    GROUP_REAL_ID: "group.Ext.real.id",
+    GROUP_REAL_NAME: "group.Ext.real.name",
+    PID: "process.pid",
+    ENTITY_ID: "process.entity_id",
+    NAME: "process.name",
+    EXECUTABLE: "process.executable",
+    ARGS: "process.args",
+    ARGS_COUNT: "process.args_count",
+    COMMAND_LINE: "process.command_line",
+    WORKING_DIRECTORY: "process.working_directory",
+    START: "process.start",
+    GROUP_LEADER: "process.group_leader.pid",
+    SESSION_LEADER: "process.session_leader.pid",
+    PREVIOUS_EXECUTABLE: "process.previous.executable",
+    ANCESTRY: "process.Ext.ancestry",
+    SCRIPT: "process.Ext.script.path",
+    SIGNED: "process.code_signature.exists",
+    TRUSTED: "process.code_signature.trusted",
+    SIGNING_ID: "process.code_signature.signing_id",
+    TEAM_ID: "process.code_signature.team_id",
+    PARENT_PID: "process.parent.pid",
+    PARENT_ENTITY_ID: "process.parent.entity_id",
+    PARENT_NAME: "process.parent.name",
+    PARENT_EXECUTABLE: "process.parent.executable",
+    PARENT_ARGS: "process.parent.args",
+    PARENT_COMMAND_LINE: "process.parent.command_line",
+    PARENT_SIGNED: "process.parent.code_signature.exists",
+    PARENT_TRUSTED: "process.parent.code_signature.trusted",
+    PARENT_SIGNING_ID: "process.parent.code_signature.signing_id",
+    PARENT_TEAM_ID: "process.parent.code_signature.team_id",
+    EFFECTIVE_PID: "process.Ext.effective_parent.pid",
+    EFFECTIVE_ENTITY_ID: "process.Ext.effective_parent.entity_id",
+    EFFECTIVE_NAME: "process.Ext.effective_parent.name",
+    EFFECTIVE_EXECUTABLE: "process.Ext.effective_parent.executable",
+    PIDVERSION: "vedette.pidversion",
+    TTY: "vedette.tty",
+    CDHASH: "vedette.cdhash",
+    FLAGS: "vedette.codesigning_flags",
+    PLATFORM_BINARY: "vedette.platform_binary",
+    PACKAGE_HOST: "vedette.package.host",
+    PACKAGE_HOST_ENTITY_ID: "vedette.package.host_entity_id",
+    PACKAGE_SESSION: "vedette.package.session",
+    PACKAGE_IDENTIFIER: "vedette.package.identifier",
+    PACKAGE_SCRIPT: "vedette.package.script",
+    PACKAGE_PATH: "vedette.package.path",
+    PACKAGE_CLAIMED: "vedette.package.claimed",
+}
+
+/// What a document is about, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Category {
+    Process,
+    Network,
+    Other,
+}
+
+/// How a document names its process.
+pub(super) struct NamedProcess<'a> {
+    pub(super) pid: Option<u32>,
+    pub(super) entity_id: Option<&'a str>,
+    pub(super) executable: Option<&'a str>,
+    pub(super) name: Option<&'a str>,
+}
+
+/// Returns whether a document is an alert, or one of those that follow an alert of this sensor.
+pub(super) fn is_alert(document: &Document) -> bool {
+    has(document, EVENT_KIND, "alert") || has(document, EVENT_KIND, "enrichment")
+}
+
+pub(super) fn category(document: &Document) -> Category {
+    match () {
+        () if has(document, EVENT_CATEGORY, "process") => Category::Process,
+        () if has(document, EVENT_CATEGORY, "network") => Category::Network,
+        () => Category::Other,
+    }
+}
+
+pub(super) fn host_id(document: &Document) -> Option<&str> {
+    borrowed(document, HOST_ID)
+}
+
+/// Returns whether a document says which operating system it comes from.
+pub(super) fn names_os(document: &Document) -> bool {
+    [OS_TYPE, OS_FAMILY, OS_PLATFORM, OS_NAME].iter().any(|id| !document.get(*id).is_missing())
+}
+
+pub(super) fn named_process(document: &Document) -> NamedProcess<'_> {
+    NamedProcess {
+        pid: number(document, PID),
+        entity_id: borrowed(document, ENTITY_ID),
+        executable: borrowed(document, EXECUTABLE),
+        name: borrowed(document, NAME),
+    }
+}
+
+/// Returns what a process document says for the process table; `None` if it names no pid.
+pub(super) fn recorded(document: &Document) -> Option<Recorded> {
+    let executable = text(document, EXECUTABLE);
+    let command_line = borrowed(document, COMMAND_LINE);
+    let (args, args_truncated) = list(document, ARGS, MAX_ARGS_BYTES);
+    let process = Process {
+        pid: number(document, PID)?,
+        pidversion: number(document, PIDVERSION),
+        entity_id: text(document, ENTITY_ID).unwrap_or_default(),
+        start: borrowed(document, START).and_then(|text| timestamp::parse(text).ok()),
+        name: text(document, NAME).or_else(|| last_component(executable.as_deref()?)),
+        executable,
+        args_count: integer(document, ARGS_COUNT),
+        args,
+        args_truncated,
+        command_line: command_line.map(|line| cut(line, MAX_COMMAND_LINE_BYTES).into()),
+        command_line_truncated: command_line.is_some_and(|line| line.len() > MAX_COMMAND_LINE_BYTES),
+        working_directory: text(document, WORKING_DIRECTORY),
+        script: text(document, SCRIPT),
+        tty: text(document, TTY),
+        group_leader_pid: number(document, GROUP_LEADER),
+        session_leader_pid: number(document, SESSION_LEADER),
+        code_signature: signature(document, [SIGNED, TRUSTED, SIGNING_ID, TEAM_ID]).map(|signature| {
+            CodeSignature {
+                platform_binary: boolean(document, PLATFORM_BINARY).unwrap_or_default(),
+                cdhash: text(document, CDHASH),
+                flags: number(document, FLAGS).unwrap_or_default(),
+                ..signature
+            }
+        }),
+        user: user(document),
+        parent_pid: number(document, PARENT_PID),
+        parent_entity_id: text(document, PARENT_ENTITY_ID),
+        ancestry: list(document, ANCESTRY, MAX_ARGS_BYTES).0.into(),
+        package: package(document),
+        previous_executable: text(document, PREVIOUS_EXECUTABLE),
+        ..Process::default()
+    };
+    Some(Recorded {
+        change: change(document),
+        process,
+        parent: parent(document),
+        effective_parent: described(
+            document,
+            [EFFECTIVE_PID, EFFECTIVE_ENTITY_ID, EFFECTIVE_NAME, EFFECTIVE_EXECUTABLE],
+        ),
+        platform_binary: boolean(document, PLATFORM_BINARY),
+    })
+}
+
+/// What a document is about: by Elastic's actions, else by ECS's types.
+fn change(document: &Document) -> Change {
+    let steps = [
+        (EVENT_ACTION, "exec", Change::Exec),
+        (EVENT_ACTION, "fork", Change::Fork),
+        (EVENT_ACTION, "end", Change::End),
+        (EVENT_TYPE, "end", Change::End),
+        (EVENT_TYPE, "start", Change::Exec),
+    ];
+    steps
+        .iter()
+        .find(|(field, value, _)| has(document, *field, value))
+        .map_or(Change::None, |(_, _, change)| *change)
+}
+
+fn parent(document: &Document) -> Option<Process> {
+    let ids = [PARENT_PID, PARENT_ENTITY_ID, PARENT_NAME, PARENT_EXECUTABLE];
+    let (args, args_truncated) = list(document, PARENT_ARGS, MAX_ARGS_BYTES);
+    Some(Process {
+        args,
+        args_truncated,
+        command_line: borrowed(document, PARENT_COMMAND_LINE)
+            .map(|line| cut(line, MAX_COMMAND_LINE_BYTES).into()),
+        code_signature: signature(
+            document,
+            [PARENT_SIGNED, PARENT_TRUSTED, PARENT_SIGNING_ID, PARENT_TEAM_ID],
+        ),
+        ..described(document, ids)?
+    })
+}
+
+/// A process described by `[pid, entity_id, name, executable]`.
+fn described(document: &Document, [pid, entity_id, name, executable]: [FieldId; 4]) -> Option<Process> {
+    let process = Process {
+        pid: number(document, pid).unwrap_or_default(),
+        entity_id: text(document, entity_id).unwrap_or_default(),
+        name: text(document, name),
+        executable: text(document, executable),
+        ..Process::default()
+    };
+    let known = process.pid != 0
+        || !process.entity_id.is_empty()
+        || process.name.is_some()
+        || process.executable.is_some();
+    known.then_some(process)
+}
+
+/// A signature by `[exists, trusted, signing_id, team_id]`. Its status stays in the document.
+fn signature(
+    document: &Document,
+    [exists, trusted, signing_id, team_id]: [FieldId; 4],
+) -> Option<CodeSignature> {
+    let (exists, trusted) = (boolean(document, exists), boolean(document, trusted));
+    let (signing_id, team_id) = (text(document, signing_id), text(document, team_id));
+    let known = exists.is_some() || trusted.is_some() || signing_id.is_some() || team_id.is_some();
+    known.then(|| CodeSignature {
+        exists: exists.unwrap_or(signing_id.is_some() || trusted == Some(true)),
+        trusted: trusted.unwrap_or_default(),
+        signing_id,
+        team_id,
+        ..CodeSignature::default()
+    })
+}
+
+fn user(document: &Document) -> Option<User> {
+    let user = User {
+        id: text(document, USER_ID).unwrap_or_default(),
+        name: text(document, USER_NAME),
+        real_id: text(document, USER_REAL_ID),
+        real_name: text(document, USER_REAL_NAME),
+        group_id: text(document, GROUP_ID),
+        group_name: text(document, GROUP_NAME),
+        real_group_id: text(document, GROUP_REAL_ID),
+        real_group_name: text(document, GROUP_REAL_NAME),
+        audit_id: None,
+    };
+    (user != User::default()).then_some(user)
+}
+
+fn package(document: &Document) -> Option<Arc<Package>> {
+    Some(Arc::new(Package {
+        session: text(document, PACKAGE_SESSION)?,
+        host: text(document, PACKAGE_HOST).unwrap_or_default(),
+        host_entity_id: text(document, PACKAGE_HOST_ENTITY_ID).unwrap_or_default(),
+        identifier: text(document, PACKAGE_IDENTIFIER),
+        script: text(document, PACKAGE_SCRIPT),
+        path: text(document, PACKAGE_PATH),
+        claimed: list(document, PACKAGE_CLAIMED, MAX_TEXT_BYTES).0,
+    }))
+}
+
+fn has(document: &Document, field: FieldId, text: &str) -> bool {
+    document.get(field).any(|value| value == Value::Str(text))
+}
+
+/// The first value, if the document has several.
+fn first(document: &Document, field: FieldId) -> Value<'_> {
+    match document.get(field) {
+        Value::List(values) => values.first().map_or(Value::Missing, Value::from),
+        single => single,
+    }
+}
+
+fn borrowed(document: &Document, field: FieldId) -> Option<&str> {
+    first(document, field).as_str().filter(|text| !text.is_empty())
+}
+
+/// Text; an id that a document writes as a number is text as well.
+fn text(document: &Document, field: FieldId) -> Option<Arc<str>> {
+    match first(document, field) {
+        Value::Str(text) if !text.is_empty() => Some(cut(text, MAX_TEXT_BYTES).into()),
+        Value::Int(number) => Some(number.to_string().into()),
+        _ => None,
+    }
+}
+
+fn integer(document: &Document, field: FieldId) -> Option<i64> {
+    match first(document, field) {
+        Value::Int(number) => Some(number),
+        Value::Str(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn number(document: &Document, field: FieldId) -> Option<u32> {
+    u32::try_from(integer(document, field)?).ok()
+}
+
+fn boolean(document: &Document, field: FieldId) -> Option<bool> {
+    match first(document, field) {
+        Value::Bool(value) => Some(value),
+        _ => None,
+    }
+}
+
+/// As many values as fit into `room` bytes, and whether some did not. The values are the document's own.
+fn list(document: &Document, field: FieldId, room: usize) -> (Box<[Scalar]>, bool) {
+    let single;
+    let values = match document.get(field) {
+        Value::List(values) => values,
+        value => {
+            single = value.to_scalar();
+            single.as_slice()
+        }
+    };
+    let mut left = room;
+    let kept = values.iter().take_while(|value| {
+        let size = size_of::<Scalar>() + value.heap_size();
+        let fits = size <= left;
+        left = left.saturating_sub(size);
+        fits
+    });
+    let kept: Box<[Scalar]> = kept.cloned().collect();
+    let truncated = kept.len() < values.len();
+    (kept, truncated)
+}
+
+fn last_component(path: &str) -> Option<Arc<str>> {
+    path.rsplit('/').next().filter(|name| !name.is_empty()).map(Arc::from)
+}
+
+fn cut(text: &str, room: usize) -> &str {
+    &text[..text.floor_char_boundary(room)]
+}

@@ -1,0 +1,317 @@
+//! Where the table's processes lie: a slab, its indices, and the order in which entries go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use eql::Scalar;
+
+use super::Parent;
+use crate::event::{Package, Process};
+use crate::observation::Token;
+
+/// A process from fork to exit, and the images that it had.
+#[derive(Debug)]
+pub(super) struct Instance {
+    /// Which host it ran on.
+    pub(super) host: u32,
+    pub(super) pid: u32,
+    pub(super) entity_id: Arc<str>,
+    /// `start_time`, wall clock; with host and pid its identity.
+    pub(super) start: Option<i64>,
+    /// When it started, on the clock that orders events.
+    pub(super) begun: i64,
+    /// When it ended, or was seen to have been succeeded by another of its pid.
+    pub(super) ended: Option<i64>,
+    /// Its images, oldest first; never empty, but while one is entered from a document.
+    pub(super) versions: Vec<Version>,
+    pub(super) ancestry: Arc<[Scalar]>,
+    pub(super) package: Option<Arc<Package>>,
+    /// Who forked it, if a fork message or document said so.
+    pub(super) forker: Option<Parent>,
+}
+
+/// An image, and what goes with it.
+#[derive(Debug)]
+pub(super) struct Version {
+    /// From when it holds, on the clock that orders events.
+    pub(super) from: i64,
+    pub(super) token: Option<Token>,
+    pub(super) process: Arc<Process>,
+    pub(super) parent: Option<Arc<Process>>,
+    pub(super) effective_parent: Option<Arc<Process>>,
+    /// Whether it is an installer host.
+    pub(super) is_installer_host: bool,
+}
+
+impl Instance {
+    /// The image at `time`; the oldest known if `time` is before them all.
+    pub(super) fn at(&self, time: i64) -> &Version {
+        self.newest_by(time).expect("a process has an image")
+    }
+
+    /// The same, of a process that may have none yet.
+    pub(super) fn newest_by(&self, time: i64) -> Option<&Version> {
+        self.versions.iter().rfind(|version| version.from <= time).or_else(|| self.versions.first())
+    }
+
+    /// The newest image that is not newer than `pidversion`, which grows with each exec. An image from a
+    /// document has none and is taken by time.
+    pub(super) fn up_to(&self, pidversion: u32, time: i64) -> Option<&Version> {
+        let fits = |version: &&Version| match version.process.pidversion {
+            Some(known) => known <= pidversion,
+            None => version.from <= time,
+        };
+        self.versions.iter().rfind(fits)
+    }
+
+    pub(super) fn of(&self, pidversion: u32) -> Option<usize> {
+        self.versions.iter().rposition(|version| version.process.pidversion == Some(pidversion))
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Slot>() + self.versions.iter().map(|version| version.process.weight).sum::<usize>()
+    }
+
+    /// In the order in which entries go: what has ended, then what has not, each without a package first.
+    fn list(&self) -> usize {
+        usize::from(self.package.is_some()) * 2 + usize::from(self.ended.is_none())
+    }
+}
+
+/// What an entry takes and stands for in the slab.
+#[derive(Debug)]
+struct Slot {
+    instance: Instance,
+    weight: usize,
+    list: usize,
+    previous: Option<u32>,
+    next: Option<u32>,
+}
+
+/// Entries of one kind, from the first to go to the last.
+#[derive(Clone, Copy, Debug, Default)]
+struct List {
+    first: Option<u32>,
+    last: Option<u32>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    lists: [List; 4],
+    bytes: usize,
+    /// Ids by host and pid, by when they began.
+    by_pid: HashMap<(u32, u32), Vec<u32>>,
+    by_token: HashMap<(u32, u32, u32), u32>,
+    by_entity: HashMap<u32, HashMap<Arc<str>, u32>>,
+}
+
+impl Store {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn get(&self, id: u32) -> &Instance {
+        &self.slot(id).instance
+    }
+
+    pub(super) fn by_token(&self, host: u32, pid: u32, pidversion: u32) -> Option<u32> {
+        self.by_token.get(&(host, pid, pidversion)).copied()
+    }
+
+    pub(super) fn by_entity(&self, host: u32, entity_id: &str) -> Option<u32> {
+        self.by_entity.get(&host)?.get(entity_id).copied()
+    }
+
+    /// All processes known to have had `pid`, by when they began.
+    pub(super) fn by_pid(&self, host: u32, pid: u32) -> &[u32] {
+        self.by_pid.get(&(host, pid)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The process of `pid` that began last up to `time`.
+    pub(super) fn begun_by(&self, host: u32, pid: u32, time: i64) -> Option<u32> {
+        let ids = self.by_pid(host, pid);
+        ids[..ids.partition_point(|id| self.get(*id).begun <= time)].last().copied()
+    }
+
+    /// Enters a process. Two of one pid do not live at once: the earlier ended when the later began.
+    pub(super) fn insert(&mut self, mut instance: Instance) -> u32 {
+        let key = (instance.host, instance.pid);
+        let ids = self.by_pid.get(&key).map_or(&[][..], Vec::as_slice);
+        let position = ids.partition_point(|id| self.get(*id).begun <= instance.begun);
+        let before = position.checked_sub(1).map(|index| ids[index]);
+        let begun = instance.begun;
+        if let Some(after) = ids.get(position) {
+            instance.ended.get_or_insert(self.get(*after).begun);
+        }
+        if let Some(before) = before {
+            self.update(before, |instance| _ = instance.ended.get_or_insert(begun));
+        }
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            (self.slots.len() - 1) as u32
+        });
+        self.by_pid.entry(key).or_default().insert(position, id);
+        self.by_entity.entry(instance.host).or_default().insert(instance.entity_id.clone(), id);
+        for version in &instance.versions {
+            if let Some(pidversion) = version.process.pidversion {
+                self.by_token.insert((instance.host, instance.pid, pidversion), id);
+            }
+        }
+        let (weight, list) = (instance.weight(), instance.list());
+        self.bytes += weight;
+        self.slots[id as usize] = Some(Slot { instance, weight, list, previous: None, next: None });
+        self.push(id);
+        id
+    }
+
+    /// Puts an image in its place among the process's others; one of the same pidversion is replaced. Of too
+    /// many the oldest goes.
+    pub(super) fn put(&mut self, id: u32, version: Version, most: usize) {
+        let (host, pid) = (self.get(id).host, self.get(id).pid);
+        let pidversion = version.process.pidversion;
+        let mut dropped = None;
+        self.update(id, |instance| {
+            let versions = &mut instance.versions;
+            if let Some(old) = pidversion.and_then(|known| {
+                versions.iter().position(|version| version.process.pidversion == Some(known))
+            }) {
+                versions.remove(old);
+            }
+            let position = versions.iter().rposition(|other| !newer(other, &version)).map_or(0, |at| at + 1);
+            versions.insert(position, version);
+            if versions.len() > most {
+                dropped = versions.remove(0).process.pidversion;
+            }
+        });
+        if let Some(pidversion) = pidversion {
+            self.by_token.insert((host, pid, pidversion), id);
+        }
+        if let Some(pidversion) = dropped {
+            self.forget_token((host, pid, pidversion), id);
+        }
+    }
+
+    /// Changes a process; it counts as used.
+    pub(super) fn update<T>(&mut self, id: u32, change: impl FnOnce(&mut Instance) -> T) -> T {
+        let slot = self.slot_mut(id);
+        let result = change(&mut slot.instance);
+        let (old, new, list) = (slot.weight, slot.instance.weight(), slot.instance.list());
+        let moved = list != slot.list;
+        slot.weight = new;
+        self.bytes = self.bytes - old + new;
+        // What has ended keeps its place: it goes in the order of its end.
+        if moved || self.slot(id).instance.ended.is_none() {
+            self.unlink(id);
+            self.slot_mut(id).list = list;
+            self.push(id);
+        }
+        result
+    }
+
+    /// Notes that a process was used, so that it goes later.
+    pub(super) fn touch(&mut self, id: u32) {
+        self.update(id, |_| ());
+    }
+
+    /// Removes the processes that ended first as long as `done` says so of their ends.
+    pub(super) fn expire(&mut self, mut done: impl FnMut(i64) -> bool) -> u64 {
+        let mut removed = 0;
+        for list in [0, 2] {
+            while let Some(id) = self.lists[list].first
+                && self.get(id).ended.is_some_and(&mut done)
+            {
+                self.remove(id);
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    /// Removes the one process that is to go first.
+    pub(super) fn evict(&mut self) {
+        if let Some(id) = self.lists.iter().find_map(|list| list.first) {
+            self.remove(id);
+        }
+    }
+
+    fn remove(&mut self, id: u32) {
+        self.unlink(id);
+        let Some(slot) = self.slots[id as usize].take() else { return };
+        self.free.push(id);
+        self.bytes -= slot.weight;
+        let instance = slot.instance;
+        let key = (instance.host, instance.pid);
+        if let Some(ids) = self.by_pid.get_mut(&key) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_pid.remove(&key);
+            }
+        }
+        if let Some(ids) = self.by_entity.get_mut(&instance.host) {
+            if ids.get(&instance.entity_id) == Some(&id) {
+                ids.remove(&instance.entity_id);
+            }
+            if ids.is_empty() {
+                self.by_entity.remove(&instance.host);
+            }
+        }
+        for version in &instance.versions {
+            if let Some(pidversion) = version.process.pidversion {
+                self.forget_token((instance.host, instance.pid, pidversion), id);
+            }
+        }
+    }
+
+    /// A token that has come again, after a restart of the Mac, belongs to the newer process.
+    fn forget_token(&mut self, token: (u32, u32, u32), id: u32) {
+        if self.by_token.get(&token) == Some(&id) {
+            self.by_token.remove(&token);
+        }
+    }
+
+    fn push(&mut self, id: u32) {
+        let list = self.slot(id).list;
+        let last = self.lists[list].last.replace(id);
+        match last {
+            Some(last) => self.slot_mut(last).next = Some(id),
+            None => self.lists[list].first = Some(id),
+        }
+        let slot = self.slot_mut(id);
+        (slot.previous, slot.next) = (last, None);
+    }
+
+    fn unlink(&mut self, id: u32) {
+        let slot = self.slot(id);
+        let (list, previous, next) = (slot.list, slot.previous, slot.next);
+        match previous {
+            Some(previous) => self.slot_mut(previous).next = next,
+            None => self.lists[list].first = next,
+        }
+        match next {
+            Some(next) => self.slot_mut(next).previous = previous,
+            None => self.lists[list].last = previous,
+        }
+    }
+
+    fn slot(&self, id: u32) -> &Slot {
+        self.slots[id as usize].as_ref().expect("an id from an index of the store")
+    }
+
+    fn slot_mut(&mut self, id: u32) -> &mut Slot {
+        self.slots[id as usize].as_mut().expect("an id from an index of the store")
+    }
+}
+
+/// Whether `left` is the newer image: by pidversion, which no clock step or late line disturbs, else by time.
+fn newer(left: &Version, right: &Version) -> bool {
+    match (left.process.pidversion, right.process.pidversion) {
+        (Some(left), Some(right)) => left > right,
+        _ => left.from > right.from,
+    }
+}
