@@ -1,1 +1,270 @@
-//! TODO-alert
+//! Alerts: one ECS document for a match, and one for what followed it.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use eql::{FieldId, Record, Scalar, Value};
+use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
+
+use crate::event::{Event, Process};
+use crate::rule::Rule;
+use crate::{schema, timestamp};
+
+/// A document that a sink delivers: an alert or an enrichment of one.
+#[derive(Clone, Debug)]
+pub struct Alert {
+    /// `event.id` of an alert; for an enrichment that of the alert which it follows.
+    pub id: String,
+    /// What the document is.
+    pub kind: AlertKind,
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// The whole document.
+    pub document: Map<String, Json>,
+}
+
+/// What an [`Alert`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertKind {
+    /// A rule matched (`event.kind: alert`).
+    Alert,
+    /// More came after a match (`event.kind: enrichment`).
+    Enrichment,
+}
+
+/// What an alert is made of.
+pub struct Matched<'a> {
+    /// The rule.
+    pub rule: &'a Arc<Rule>,
+    /// The matched events in order; `None` in the slot of a missing one.
+    pub events: &'a [Option<Event>],
+    /// The join keys: each field's path and value, `None` for null.
+    pub join_keys: &'a [(String, Option<Scalar>)],
+    /// Whether events were lost between the first and the last.
+    pub gap: bool,
+    /// Returns the image that a process had, by its entity id, as the table knows it.
+    pub process: &'a mut dyn FnMut(&str) -> Option<Arc<Process>>,
+}
+
+/// The fields of events that an alert's identity is made of.
+pub const READ: [FieldId; 6] = [
+    schema::id("event.category"),
+    schema::id("event.action"),
+    schema::id("process.entity_id"),
+    schema::id("destination.ip"),
+    schema::id("destination.port"),
+    schema::id("destination.domain"),
+];
+
+/// How many ancestors a process tree shows; of more, the farthest are left out.
+const MAX_TREE: usize = 32;
+
+/// Makes the alert for a match. A match without any event, which no rule gives, makes none.
+pub fn alert(matched: Matched<'_>) -> Option<Alert> {
+    let Matched { rule, events, join_keys, gap, process } = matched;
+    let present: Vec<&Event> = events.iter().flatten().collect();
+    let last = *present.last()?;
+    let id = id(rule, join_keys, &present);
+    let mut document = schema::render(last);
+    let tree = process_tree(last, process);
+    document.insert("@timestamp".into(), timestamp::format(last.time).into());
+    let event = object(&mut document, "event");
+    event.insert("kind".into(), "alert".into());
+    event.insert("id".into(), id.clone().into());
+    event.insert("severity".into(), rule.severity.number().into());
+    event.insert("risk_score".into(), rule.risk_score.into());
+    event.insert("module".into(), "vedette".into());
+    event.insert("dataset".into(), "vedette.alert".into());
+    document.insert("rule".into(), rule_object(rule));
+    if !rule.threat.is_empty() {
+        document.insert("threat".into(), rule.threat.clone().into());
+    }
+    let keys =
+        join_keys.iter().map(|(field, value)| json!({ "field": field, "value": json_of(value.as_ref()) }));
+    let vedette = object(&mut document, "vedette");
+    vedette.insert("join_keys".into(), keys.collect());
+    vedette.insert(
+        "events".into(),
+        events.iter().map(|event| event.as_ref().map_or(Json::Null, |e| schema::render(e).into())).collect(),
+    );
+    vedette.insert("process_tree".into(), tree.into());
+    vedette.insert("relation".into(), relation(&present).into());
+    vedette.insert("gap".into(), gap.into());
+    Some(Alert { id, kind: AlertKind::Alert, rule: rule.clone(), document })
+}
+
+/// Makes the document of the events that satisfied a rule's last term after it had matched.
+///
+/// `follows` is the alert's `event.id`; `dropped` counts events beyond those kept.
+pub fn enrichment(rule: &Arc<Rule>, follows: &str, events: &[Event], dropped: u64) -> Option<Alert> {
+    let last = events.last()?;
+    let document = json!({
+        "@timestamp": timestamp::format(last.time),
+        "ecs": { "version": "9.0.0" },
+        "event": { "kind": "enrichment", "module": "vedette", "dataset": "vedette.alert" },
+        "host": { "id": last.get(schema::id("host.id")).as_str() },
+        "vedette": {
+            "follows": follows,
+            "related": events.iter().map(schema::render).collect::<Vec<_>>(),
+            "related_dropped": dropped,
+        },
+    });
+    let Json::Object(document) = document else { return None };
+    Some(Alert { id: follows.to_owned(), kind: AlertKind::Enrichment, rule: rule.clone(), document })
+}
+
+impl Alert {
+    /// Returns the document as one line of JSON, without a line break.
+    ///
+    /// Beyond what JSON asks for, whatever a terminal or a reader of lines could take for more than a
+    /// character is escaped: DEL and C1 controls, line separators, bidirectional and invisible marks.
+    pub fn to_line(&self) -> String {
+        let json = Json::Object(self.document.clone()).to_string();
+        let mut line = String::with_capacity(json.len());
+        for c in json.chars() {
+            if is_deceptive(c) {
+                let mut units = [0; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    let _ = write!(line, "\\u{unit:04x}");
+                }
+            } else {
+                line.push(c);
+            }
+        }
+        line
+    }
+}
+
+/// Whether a character acts on a terminal or on how text is read, instead of being seen.
+pub fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `event.id`: the same for the same match, whoever finds it and when.
+fn id(rule: &Rule, join_keys: &[(String, Option<Scalar>)], events: &[&Event]) -> String {
+    let mut hash = Sha256::new();
+    // Each part ends with a byte that UTF-8 does not have, so that no two lists of parts read alike.
+    let mut part = |text: &str| {
+        hash.update(text.as_bytes());
+        hash.update([0xff]);
+    };
+    part(&rule.id);
+    part(&rule.version);
+    for (field, value) in join_keys {
+        part(field);
+        part(&json_of(value.as_ref()).to_string());
+    }
+    for event in events {
+        part(&event.time.to_string());
+        for field in READ {
+            part(&json_value(event.get(field)).to_string());
+        }
+    }
+    let digest = hash.finalize();
+    digest.iter().take(16).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn rule_object(rule: &Rule) -> Json {
+    let mut object = json!({
+        "id": rule.id,
+        "name": rule.name,
+        "version": rule.version,
+        "description": rule.description,
+        "ruleset": rule.ruleset,
+    });
+    if let Some(reference) = rule.references.first() {
+        object["reference"] = reference.clone().into();
+    }
+    object
+}
+
+/// `descendant` where all matched processes share one install session.
+fn relation(events: &[&Event]) -> &'static str {
+    let session = |event: &&Event| event.process.as_ref()?.package.as_ref().map(|p| p.session.clone());
+    let mut sessions = events.iter().map(session);
+    let first = sessions.next().flatten();
+    match first {
+        Some(first) if sessions.all(|session| session.as_ref() == Some(&first)) => "descendant",
+        _ => "key_only",
+    }
+}
+
+/// The process of an event with its ancestors, the root first, before them the responsible process.
+fn process_tree(event: &Event, lookup: &mut dyn FnMut(&str) -> Option<Arc<Process>>) -> Vec<Json> {
+    let Some(process) = &event.process else { return Vec::new() };
+    let mut ancestors: Vec<Arc<Process>> = Vec::new();
+    for (index, entity) in process.ancestry.iter().take(MAX_TREE).enumerate() {
+        let Some(entity) = entity.as_str() else { continue };
+        let own_parent = event.parent.clone().filter(|parent| index == 0 && *parent.entity_id == *entity);
+        let found = own_parent
+            .or_else(|| lookup(entity))
+            .unwrap_or_else(|| Arc::new(Process { entity_id: entity.into(), ..Process::default() }));
+        ancestors.push(found);
+    }
+    if ancestors.is_empty() {
+        ancestors.extend(event.parent.clone());
+    }
+    let responsible = event
+        .effective_parent
+        .iter()
+        .filter(|responsible| !ancestors.iter().any(|ancestor| ancestor.entity_id == responsible.entity_id))
+        .map(|process| (process, "responsible"));
+    responsible
+        .chain(ancestors.iter().rev().map(|process| (process, "ancestor")))
+        .chain(std::iter::once((process, "self")))
+        .map(|(process, relation)| tree_node(process, relation))
+        .collect()
+}
+
+fn tree_node(process: &Process, relation: &str) -> Json {
+    let mut node = Map::new();
+    node.insert("relation".into(), relation.into());
+    let mut put = |key: &str, value: Option<Json>| {
+        if let Some(value) = value {
+            node.insert(key.into(), value);
+        }
+    };
+    let text = |text: &Option<Arc<str>>| text.as_deref().map(Json::from);
+    put("entity_id", Some(&*process.entity_id).filter(|id| !id.is_empty()).map(Json::from));
+    // A process of which nothing but its id is known has no pid either.
+    put("pid", Some(process.pid).filter(|pid| *pid != 0 || process.executable.is_some()).map(Json::from));
+    put("name", text(&process.name));
+    put("executable", text(&process.executable));
+    put("command_line", text(&process.command_line));
+    put("user", process.user.as_ref().map(|user| json!({ "id": &*user.id, "name": user.name.as_deref() })));
+    Json::Object(node)
+}
+
+fn object<'m>(document: &'m mut Map<String, Json>, key: &str) -> &'m mut Map<String, Json> {
+    let entry = document.entry(key).or_insert_with(|| Json::Object(Map::new()));
+    if !entry.is_object() {
+        // A recorded document may hold anything under the name.
+        *entry = Json::Object(Map::new());
+    }
+    match entry {
+        Json::Object(object) => object,
+        _ => unreachable!("made an object just now"),
+    }
+}
+
+fn json_of(value: Option<&Scalar>) -> Json {
+    value.map_or(Json::Null, |value| json_value(Value::from(value)))
+}
+
+fn json_value(value: Value<'_>) -> Json {
+    match value {
+        Value::Missing => Json::Null,
+        Value::Bool(value) => value.into(),
+        Value::Int(number) => number.into(),
+        Value::Float(number) => number.into(),
+        Value::Str(text) => text.into(),
+        Value::List(values) => values.iter().map(|value| json_value(Value::from(value))).collect(),
+    }
+}

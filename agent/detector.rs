@@ -1,1 +1,249 @@
-//! TODO-detector
+//! The detector: loaded rules over the stream of events, and the alerts that come of it.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+
+use eql::{
+    Diagnostic, Engine, EngineOptions, EngineStatus, Level, Lineage, Match, Options, Outcome, Position,
+    Program, Schema,
+};
+
+use crate::alert::{self, Alert, Matched};
+use crate::event::Event;
+use crate::normaliser::Normaliser;
+use crate::rule::{Content, Finding, Rule, RuleFile};
+use crate::schema::FIELDS;
+
+/// A rule and its program.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// Its query, compiled.
+    pub program: Program,
+}
+
+/// Rules, compiled over one schema.
+#[derive(Debug)]
+pub struct RuleSet {
+    /// The sensor's fields, and those that only rules name.
+    pub schema: Schema,
+    /// The rules, in the order of loading.
+    pub rules: Vec<Loaded>,
+    /// What was found wrong or odd, in the order of loading; rules with an error are left out.
+    pub findings: Vec<Finding>,
+}
+
+impl Default for RuleSet {
+    fn default() -> Self {
+        RuleSet { schema: crate::schema::schema(), rules: Vec::new(), findings: Vec::new() }
+    }
+}
+
+impl RuleSet {
+    /// Compiles rules that are to run on a stream. One with the id of an earlier one takes its place.
+    pub fn load(files: Vec<RuleFile>) -> Self {
+        let mut set = RuleSet::default();
+        for file in files {
+            match file.content {
+                Content::Rule(rule) => set.add(*rule),
+                Content::Skipped { .. } => {}
+                Content::Broken(finding) => set.findings.push(finding),
+            }
+        }
+        set
+    }
+
+    /// Returns the longest maxspan of the rules, in nanoseconds.
+    pub fn largest_window(&self) -> i64 {
+        self.rules.iter().filter_map(|loaded| loaded.program.maxspan()).max().unwrap_or(0)
+    }
+
+    fn add(&mut self, rule: Rule) {
+        let compiled = compile(&rule, &mut self.schema).and_then(|program| match program.needs_end() {
+            None => Ok(program),
+            Some(reason) => Err(vec![Diagnostic::error(eql::Span::new(0, 0), reason)]),
+        });
+        match compiled {
+            Ok(program) => {
+                let loaded = Loaded { rule: Arc::new(rule), program };
+                match self.rules.iter_mut().find(|other| other.rule.id == loaded.rule.id) {
+                    Some(other) => *other = loaded,
+                    None => self.rules.push(loaded),
+                }
+            }
+            Err(diagnostics) => self.findings.extend(findings(&rule, &diagnostics)),
+        }
+    }
+}
+
+/// Compiles a rule's query over the sensor's fields, with its process tree.
+///
+/// # Errors
+/// What the checker found, of which at least one is an error.
+pub fn compile(rule: &Rule, schema: &mut Schema) -> Result<Program, Vec<Diagnostic>> {
+    Program::new(&rule.query, schema, &query_options())
+}
+
+/// Returns how queries over the sensor's events are compiled.
+pub fn query_options() -> Options {
+    let lineage = Lineage {
+        entity: "process.entity_id".to_owned(),
+        parent: "process.parent.entity_id".to_owned(),
+        ancestry: "process.Ext.ancestry".to_owned(),
+    };
+    Options { known_fields: Some(FIELDS.len()), lineage: Some(lineage), ..Options::default() }
+}
+
+/// Returns diagnostics of a rule's query as findings about its file.
+pub fn findings(rule: &Rule, diagnostics: &[Diagnostic]) -> Vec<Finding> {
+    let path: &Path = &rule.path;
+    diagnostics
+        .iter()
+        .map(|diagnostic| Finding::new(path, rule.query_position, &rule.query, diagnostic))
+        .collect()
+}
+
+/// Runs rules over events.
+pub struct Detector {
+    engine: Engine<Event>,
+    rules: Vec<Running>,
+    /// The `event.id` of each alert that may still be followed, by the match's number.
+    alerted: BTreeMap<u64, Arc<str>>,
+    given: Given,
+    outcomes: Vec<Outcome<Event>>,
+    counts: HashMap<String, u64>,
+    repeated: u64,
+}
+
+struct Running {
+    rule: Arc<Rule>,
+    keys: Vec<String>,
+}
+
+/// The ids given out, the newest: an event that a recording holds twice does not alert twice.
+#[derive(Default)]
+struct Given {
+    set: HashSet<Arc<str>>,
+    order: VecDeque<Arc<str>>,
+}
+
+const MAX_GIVEN: usize = 1 << 16;
+const MAX_ALERTED: usize = 1 << 16;
+
+impl Detector {
+    /// Makes a detector that runs `rules`.
+    pub fn new(rules: &RuleSet) -> Self {
+        let mut engine = Engine::new(EngineOptions { follow: true, ..EngineOptions::default() });
+        let running = rules
+            .rules
+            .iter()
+            .map(|loaded| {
+                engine.add(loaded.program.clone());
+                Running { rule: loaded.rule.clone(), keys: loaded.program.keys().to_vec() }
+            })
+            .collect();
+        Detector {
+            engine,
+            rules: running,
+            alerted: BTreeMap::new(),
+            given: Given::default(),
+            outcomes: Vec::new(),
+            counts: HashMap::new(),
+            repeated: 0,
+        }
+    }
+
+    /// Shows an event to the rules; what comes of it is appended to `alerts`. The normaliser is asked for
+    /// what an alert says about processes and losses.
+    pub fn push(&mut self, event: &Event, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
+        self.engine.push(event, &mut self.outcomes);
+        self.drain(normaliser, alerts);
+    }
+
+    /// Says that the input has ended.
+    pub fn finish(&mut self, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
+        self.engine.finish(&mut self.outcomes);
+        self.drain(normaliser, alerts);
+    }
+
+    /// Returns what the engine holds and has counted.
+    pub fn status(&self) -> EngineStatus {
+        self.engine.status()
+    }
+
+    /// Returns how many alerts each rule has given, by rule id.
+    pub fn counts(&self) -> &HashMap<String, u64> {
+        &self.counts
+    }
+
+    /// Returns how many matches were the same as one before.
+    pub fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    fn drain(&mut self, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
+        for outcome in std::mem::take(&mut self.outcomes) {
+            match outcome {
+                Outcome::Match(found) => alerts.extend(self.matched(found, normaliser)),
+                Outcome::Followed { program, serial, events, dropped } => {
+                    if let (Some(id), Some(running)) = (self.alerted.get(&serial), self.rules.get(program)) {
+                        alerts.extend(alert::enrichment(&running.rule, id, &events, dropped));
+                    }
+                }
+            }
+        }
+    }
+
+    fn matched(&mut self, found: Match<Event>, normaliser: &mut Normaliser) -> Option<Alert> {
+        let running = self.rules.get(found.program)?;
+        let join_keys: Vec<_> = running.keys.iter().cloned().zip(found.keys).collect();
+        let present: Vec<&Event> = found.events.iter().flatten().collect();
+        let (first, last) = (present.first()?.order, present.last()?.order);
+        let gap = normaliser.gap_within(first, last);
+        let host = eql::Record::get(*present.last()?, crate::schema::id("host.id"));
+        let host = host.as_str().unwrap_or_default().to_owned();
+        let alert = alert::alert(Matched {
+            rule: &running.rule,
+            events: &found.events,
+            join_keys: &join_keys,
+            gap,
+            process: &mut |entity| normaliser.process(&host, entity, last),
+        })?;
+        let id: Arc<str> = alert.id.as_str().into();
+        self.alerted.insert(found.serial, id.clone());
+        if self.alerted.len() > MAX_ALERTED {
+            self.alerted.pop_first();
+        }
+        if !self.given.insert(id) {
+            self.repeated += 1;
+            return None;
+        }
+        *self.counts.entry(running.rule.id.clone()).or_default() += 1;
+        Some(alert)
+    }
+}
+
+impl Given {
+    fn insert(&mut self, id: Arc<str>) -> bool {
+        let new = self.set.insert(id.clone());
+        if new {
+            self.order.push_back(id);
+            if self.order.len() > MAX_GIVEN
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.set.remove(&oldest);
+            }
+        }
+        new
+    }
+}
+
+/// Returns whether any finding is an error.
+pub fn has_errors(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.level == Level::Error)
+}
+
+/// The first position of a file, for what concerns all of it.
+pub const WHOLE_FILE: Position = Position::START;

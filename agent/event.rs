@@ -309,6 +309,7 @@ impl std::ops::Deref for Event {
 }
 
 impl Record for Event {
+    #[expect(clippy::misnamed_getters, reason = "what the engine calls time is the clock that orders events")]
     fn time(&self) -> i64 {
         self.order
     }

@@ -10,6 +10,7 @@ pub mod alert;
 pub mod cli;
 pub mod detector;
 pub mod event;
+pub mod hunt;
 pub mod normaliser;
 pub mod observation;
 pub mod package;

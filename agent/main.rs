@@ -1,3 +1,7 @@
 //! The `vedette` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vedette::cli::main()
+}

@@ -50,6 +50,7 @@ pub struct Message<'a> {
 
 /// The event of a [`Message`].
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "messages are decoded one at a time and forks are frequent")]
 pub enum MessageEvent<'a> {
     /// `ES_EVENT_TYPE_NOTIFY_EXEC` (9).
     Exec(Box<Exec<'a>>),

@@ -97,7 +97,7 @@ pub fn refine(package: &Package, image: &Process) -> Option<Package> {
         return None;
     }
     let vouched = [&image.executable, &image.script].into_iter().flatten();
-    let vouched = vouched.map(|path| &**path).find_map(|path| Script::parse(path));
+    let vouched = vouched.map(|path| &**path).find_map(Script::parse);
     let mut arguments = image.args.iter().map(|arg| arg.as_str().unwrap_or_default()).take(4);
     let script = match vouched {
         Some(script) => {

@@ -168,11 +168,14 @@ pub fn load(path: &Path) -> Result<Vec<RuleFile>, String> {
     Ok(files
         .into_iter()
         .map(|file| {
-            let ruleset = file.parent().and_then(Path::file_name).map_or("local".into(), |n| n.to_string_lossy());
+            let ruleset =
+                file.parent().and_then(Path::file_name).map_or("local".into(), |n| n.to_string_lossy());
             let content = match std::fs::read(&file).map(String::from_utf8) {
                 Ok(Ok(text)) => parse(&file, &text, &ruleset),
                 Ok(Err(_)) => Content::Broken(unreadable(&file, "the file is not UTF-8 text")),
-                Err(error) => Content::Broken(unreadable(&file, &format!("the file cannot be read: {error}"))),
+                Err(error) => {
+                    Content::Broken(unreadable(&file, &format!("the file cannot be read: {error}")))
+                }
             };
             RuleFile { path: file, content }
         })
@@ -293,7 +296,11 @@ pub fn parse(path: &Path, text: &str, ruleset: &str) -> Content {
     };
     let rule_at = text.find("[rule]").unwrap_or(0);
     let Some(id) = id.filter(|id| !id.get_ref().trim().is_empty()) else {
-        return broken(rule_at, "the rule has no id".into(), Some("add `rule_id = \"…\"`, a UUID of its own"));
+        return broken(
+            rule_at,
+            "the rule has no id".into(),
+            Some("add `rule_id = \"…\"`, a UUID of its own"),
+        );
     };
     let Some(name) = rule.name.filter(|name| !name.trim().is_empty()) else {
         return broken(rule_at, "the rule has no name".into(), Some("add `name = \"…\"`"));
@@ -446,7 +453,9 @@ mod tests {
 
     #[test]
     fn another_language_is_skipped() {
-        for text in ["[rule]\nlanguage = \"kuery\"", "[rule]\nlanguage = \"esql\"", "[rule]\ntype = \"threshold\""] {
+        for text in
+            ["[rule]\nlanguage = \"kuery\"", "[rule]\nlanguage = \"esql\"", "[rule]\ntype = \"threshold\""]
+        {
             assert!(matches!(parse(Path::new("r"), text, "x"), Content::Skipped { .. }), "{text}");
         }
     }

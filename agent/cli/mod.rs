@@ -1,1 +1,70 @@
-//! cli-mod
+//! The command line.
+//!
+//! Exit codes: 0 done; 1 the answer is no; 2 it could not run.
+
+mod completions;
+mod hunt;
+mod output;
+mod replay;
+mod rules;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A macOS endpoint sensor that decides on the Mac itself.
+#[derive(Debug, Parser)]
+#[command(name = "vedette", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run recorded telemetry through the rules, as the live sensor would
+    Replay(replay::Arguments),
+    /// Run one EQL query over NDJSON of any schema
+    Hunt(hunt::Arguments),
+    /// List and check rules
+    #[command(subcommand)]
+    Rules(rules::Command),
+    /// Write completions for a shell
+    Completions(completions::Arguments),
+    /// Run the sensor (needs a Mac; not part of this build yet)
+    Run,
+}
+
+/// Parses the command line, runs it and returns the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match cli.command {
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Hunt(arguments) => hunt::run(&arguments),
+        Command::Rules(command) => rules::run(&command),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Run => Err(anyhow::anyhow!(
+            "`run` watches a Mac through Endpoint Security, and this build has no live sensor yet; `vedette replay` \
+             runs recordings (`sudo eslogger exec fork exit > events.ndjson` makes one on a Mac)"
+        )),
+    };
+    result.unwrap_or_else(|error| {
+        // Whoever read the output has gone, as `| head` does: nothing is wrong.
+        if error.chain().any(is_broken_pipe) {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("vedette: {}", crate::readable::visible(&format!("{error:#}")));
+        ExitCode::from(2)
+    })
+}
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+        || matches!(error.downcast_ref(), Some(crate::sink::SinkError::Gone))
+}

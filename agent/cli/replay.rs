@@ -1,1 +1,153 @@
-//! cli-replay
+//! `vedette replay`.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use super::output;
+use crate::detector::RuleSet;
+use crate::readable::visible;
+use crate::replay::{self, Options, Output, Summary};
+use crate::rule;
+use crate::sink::{FileSink, Sink, SinkError, StdoutSink, UnifiedLogSink};
+use crate::source::Lines;
+
+/// What `vedette replay` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Write alerts as NDJSON even to a terminal
+    #[arg(long)]
+    json: bool,
+    /// Also load rules from this file or folder; a rule with a built-in one's id replaces it
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Do not load the built-in rules
+    #[arg(long)]
+    no_builtin: bool,
+    /// Also append alerts to this file, those that it holds already excepted
+    #[arg(long, value_name = "FILE")]
+    alerts: Option<PathBuf>,
+    /// The host of events that do not name theirs
+    #[arg(long, value_name = "ID", default_value = "")]
+    host_id: String,
+    /// Stop at the first line that cannot be read, with exit code 2
+    #[arg(long)]
+    strict: bool,
+    /// Exit with 1 if there was an alert
+    #[arg(long)]
+    fail_on_alert: bool,
+    /// Recordings: eslogger's JSON or ECS documents, plain, .gz or .zst; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// Why a replay ended early.
+enum Stop {
+    Sink(SinkError),
+    Strict,
+}
+
+/// Runs recordings through the rules.
+///
+/// # Errors
+/// The command cannot run: a rule path or the alert file is unusable, a sink fails.
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let rules = load(&arguments.rules, arguments.no_builtin)?;
+    let rule_failed = crate::detector::has_errors(&rules.findings);
+    for finding in &rules.findings {
+        eprint!("{}", finding.rendered);
+    }
+    if rules.rules.is_empty() {
+        bail!("no rule is loaded, so nothing can be found");
+    }
+    let mut sinks: Vec<Box<dyn Sink>> =
+        vec![Box::new(StdoutSink::new(std::io::stdout(), output::style(arguments.json)))];
+    if let Some(path) = &arguments.alerts {
+        sinks.push(Box::new(FileSink::open(path)?));
+    }
+    sinks.push(Box::new(UnifiedLogSink::new()));
+    let (files, mut failed) = open(&arguments.files);
+    let options = Options { host_id: arguments.host_id.clone() };
+    let (summary, stop) = replay::run(&rules, files, &options, |output| match output {
+        Output::Alert(alert) => match sinks.iter_mut().try_for_each(|sink| sink.deliver(alert)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(Stop::Sink(error)),
+        },
+        Output::Problem(problem) => {
+            eprintln!("{problem}");
+            if arguments.strict { ControlFlow::Break(Stop::Strict) } else { ControlFlow::Continue(()) }
+        }
+    });
+    sinks.iter_mut().try_for_each(|sink| sink.flush())?;
+    match stop {
+        Some(Stop::Sink(error)) => return Err(error.into()),
+        Some(Stop::Strict) => failed = true,
+        None => {}
+    }
+    summarise(&rules, &summary);
+    Ok(if failed {
+        ExitCode::from(2)
+    } else if rule_failed || (arguments.fail_on_alert && summary.alerts.values().any(|count| *count > 0)) {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Loads the built-in rules and those of `paths`, later ones in the place of earlier ones with their id.
+pub(super) fn load(paths: &[PathBuf], no_builtin: bool) -> anyhow::Result<RuleSet> {
+    let mut files = if no_builtin { Vec::new() } else { rule::builtin() };
+    for path in paths {
+        files.extend(rule::load(path).map_err(anyhow::Error::msg)?);
+    }
+    Ok(RuleSet::load(files))
+}
+
+/// Opens recordings. One that cannot be opened is reported and does not keep the others from being read.
+pub(super) fn open(paths: &[PathBuf]) -> (Vec<Lines>, bool) {
+    let mut failed = false;
+    let mut files = Vec::new();
+    for path in paths {
+        match Lines::open(path) {
+            Ok(lines) => files.push(lines),
+            Err(error) => {
+                eprintln!("vedette: {}", visible(&error.to_string()));
+                failed = true;
+            }
+        }
+    }
+    (files, failed)
+}
+
+/// Says on standard error what was read and found.
+fn summarise(rules: &RuleSet, summary: &Summary) {
+    let mut error = std::io::stderr().lock();
+    let read = &summary.read;
+    let total: u64 = summary.alerts.values().sum();
+    let mut line = format!("{} lines, {} events", read.lines, read.events);
+    let unused: u64 = read
+        .messages
+        .iter()
+        .filter(|(kind, _)| !matches!(&**kind, "exec" | "fork" | "exit"))
+        .map(|(_, n)| n)
+        .sum();
+    for (count, what) in [
+        (unused + read.more, "of kinds that no rule reads yet"),
+        (read.not_evaluated, "documents that are no events"),
+        (read.problems, "lines skipped"),
+        (summary.engine.late, "out of order"),
+        (summary.engine.evicted, "partial matches dropped for want of memory"),
+        (summary.processes_evicted, "processes dropped for want of memory"),
+        (summary.repeated, "repeated matches left out"),
+    ] {
+        if count > 0 {
+            line.push_str(&format!(", {count} {what}"));
+        }
+    }
+    let alerts = if total == 1 { "1 alert".to_owned() } else { format!("{total} alerts") };
+    // Nobody may read standard error; that is no reason to fail.
+    let _ = writeln!(error, "{line}; {alerts} by {} rules", rules.rules.len());
+}

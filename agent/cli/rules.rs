@@ -1,1 +1,303 @@
-//! cli-rules
+//! `vedette rules`.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use eql::{Level, Program, ProgramKind};
+use serde_json::{Value as Json, json};
+
+use super::output;
+use crate::detector::{compile, findings};
+use crate::readable::visible;
+use crate::rule::{self, Content, Finding, Rule, RuleFile};
+use crate::schema::{self, CATEGORIES, Known};
+
+/// What `vedette rules` does.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List the rules that would be loaded
+    List(List),
+    /// Load and lint rule files, folders recursively
+    Check(Check),
+}
+
+/// What `vedette rules list` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// Write NDJSON even to a terminal
+    #[arg(long)]
+    json: bool,
+    /// Also load rules from this file or folder
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Do not load the built-in rules
+    #[arg(long)]
+    no_builtin: bool,
+}
+
+/// What `vedette rules check` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    /// Write NDJSON even to a terminal
+    #[arg(long)]
+    json: bool,
+    /// Rule files or folders
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+/// Runs `vedette rules`.
+///
+/// # Errors
+/// A path cannot be read, or standard output cannot be written.
+pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::List(arguments) => list(arguments),
+        Command::Check(arguments) => check(arguments),
+    }
+}
+
+fn list(arguments: &List) -> anyhow::Result<ExitCode> {
+    let rules = super::replay::load(&arguments.rules, arguments.no_builtin)?;
+    let mut output = std::io::stdout().lock();
+    let style = output::style(arguments.json);
+    for loaded in &rules.rules {
+        let Rule { id, name, version, ruleset, severity, risk_score, path, .. } = &*loaded.rule;
+        match style {
+            None => {
+                let line = json!({
+                    "id": id, "name": name, "version": version, "ruleset": ruleset,
+                    "severity": severity.text(), "risk_score": risk_score,
+                    "kind": kind(&loaded.program), "path": path.display().to_string(),
+                });
+                writeln!(output, "{line}")?;
+            }
+            Some(_) => writeln!(
+                output,
+                "{:<8}  {:<8}  {:<36}  {}",
+                severity.text(),
+                kind(&loaded.program),
+                visible(id),
+                visible(name)
+            )?,
+        }
+    }
+    for finding in &rules.findings {
+        eprint!("{}", finding.rendered);
+    }
+    Ok(if crate::detector::has_errors(&rules.findings) { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// What `check` says about one file.
+struct Report {
+    path: PathBuf,
+    id: Option<String>,
+    name: Option<String>,
+    kind: Option<&'static str>,
+    status: Status,
+    reason: Option<String>,
+    findings: Vec<Finding>,
+    not_observed: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Ok,
+    Error,
+    Skipped,
+}
+
+fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
+    let mut files = Vec::new();
+    for path in &arguments.paths {
+        files.extend(rule::load(path).map_err(anyhow::Error::msg)?);
+    }
+    let mut reports: Vec<Report> = files.into_iter().map(report).collect();
+    mark_duplicates(&mut reports);
+    let mut output = std::io::stdout().lock();
+    let style = output::style(arguments.json);
+    for report in &reports {
+        match style {
+            None => writeln!(output, "{}", report.to_json())?,
+            Some(_) => report.write(&mut output)?,
+        }
+    }
+    let count = |status: Status| reports.iter().filter(|report| report.status == status).count();
+    let warnings: usize = reports
+        .iter()
+        .flat_map(|report| &report.findings)
+        .filter(|finding| finding.level == Level::Warning)
+        .count();
+    eprintln!(
+        "{} rules load, {} do not, {} skipped; {warnings} warnings",
+        count(Status::Ok),
+        count(Status::Error),
+        count(Status::Skipped)
+    );
+    Ok(if count(Status::Error) > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn report(file: RuleFile) -> Report {
+    let mut report = Report {
+        path: file.path,
+        id: None,
+        name: None,
+        kind: None,
+        status: Status::Ok,
+        reason: None,
+        findings: Vec::new(),
+        not_observed: Vec::new(),
+    };
+    match file.content {
+        Content::Skipped { id, name, reason } => {
+            report.id = id;
+            report.name = name;
+            report.status = Status::Skipped;
+            report.reason = Some(reason);
+        }
+        Content::Broken(finding) => report.fail(vec![finding]),
+        Content::Rule(rule) => {
+            report.id = Some(rule.id.clone());
+            report.name = Some(rule.name.clone());
+            let mut schema = schema::schema();
+            match compile(&rule, &mut schema) {
+                Err(diagnostics) => report.fail(findings(&rule, &diagnostics)),
+                Ok(program) => {
+                    report.kind = Some(kind(&program));
+                    report.findings = findings(&rule, program.warnings());
+                    report.not_observed = not_observed(&program, &schema);
+                    report.reason =
+                        program.needs_end().map(|reason| format!("it runs in `hunt` only: {reason}"));
+                    let known = |finding: &mut Finding| explain_field(finding, &rule);
+                    report.findings.iter_mut().for_each(known);
+                }
+            }
+        }
+    }
+    report
+}
+
+/// A field that ECS has and the sensor does not is no misspelling: the finding says why it is not observed.
+fn explain_field(finding: &mut Finding, rule: &Rule) {
+    let Some(path) = finding.message.strip_prefix("no source gives the field `") else { return };
+    let path = path.trim_end_matches('`').to_owned();
+    if let Known::NotObserved(unobserved) = schema::lookup(&path) {
+        finding.message = format!("the sensor does not observe `{path}`: {}", unobserved.why);
+        finding.hint = None;
+        finding.rendered =
+            format!("{}:{}: warning: {}\n", rule.path.display(), finding.position, finding.message);
+    }
+}
+
+/// What a rule needs that no source of any build provides: event categories, then fields, in the order of
+/// the query.
+fn not_observed(program: &Program, schema: &eql::Schema) -> Vec<String> {
+    let mut missing: Vec<String> = Vec::new();
+    for category in program.categories().iter().flatten() {
+        if !CATEGORIES.contains(&category.as_str()) && !missing.contains(category) {
+            missing.push(category.clone());
+        }
+    }
+    let fields = program.fields().iter().map(|id| schema.path(*id));
+    missing
+        .extend(fields.filter(|path| !matches!(schema::lookup(path), Known::Observed(_))).map(str::to_owned));
+    missing
+}
+
+fn kind(program: &Program) -> &'static str {
+    match program.kind() {
+        ProgramKind::Event => "event",
+        ProgramKind::Sequence => "sequence",
+        ProgramKind::Sample => "sample",
+    }
+}
+
+fn mark_duplicates(reports: &mut [Report]) {
+    let mut seen: HashMap<String, PathBuf> = HashMap::new();
+    for report in reports.iter_mut().filter(|report| report.status != Status::Skipped) {
+        let Some(id) = report.id.clone() else { continue };
+        match seen.get(&id) {
+            None => {
+                seen.insert(id, report.path.clone());
+            }
+            Some(first) => {
+                let message = format!("{} has the id {id:?} too; only the later one runs", first.display());
+                let diagnostic = eql::Diagnostic::warning(eql::Span::new(0, 0), message);
+                report.findings.push(Finding::new(
+                    &report.path,
+                    crate::detector::WHOLE_FILE,
+                    "",
+                    &diagnostic,
+                ));
+            }
+        }
+    }
+}
+
+impl Report {
+    fn fail(&mut self, findings: Vec<Finding>) {
+        self.status = Status::Error;
+        self.reason =
+            findings.iter().find(|finding| finding.level == Level::Error).map(|f| f.message.clone());
+        self.findings = findings;
+    }
+
+    fn to_json(&self) -> Json {
+        let status = match self.status {
+            Status::Ok => "ok",
+            Status::Error => "error",
+            Status::Skipped => "skipped",
+        };
+        let first = self.findings.iter().find(|finding| finding.level == Level::Error);
+        let diagnostics: Vec<Json> = self
+            .findings
+            .iter()
+            .map(|finding| {
+                json!({
+                    "level": finding.level.to_string(),
+                    "message": finding.message,
+                    "line": finding.position.line,
+                    "column": finding.position.column,
+                    "hint": finding.hint,
+                })
+            })
+            .collect();
+        json!({
+            "path": self.path.display().to_string(),
+            "id": self.id,
+            "name": self.name,
+            "kind": self.kind,
+            "status": status,
+            "reason": self.reason,
+            "line": first.map(|finding| finding.position.line),
+            "column": first.map(|finding| finding.position.column),
+            "diagnostics": diagnostics,
+            "not_observed": self.not_observed,
+        })
+    }
+
+    fn write(&self, output: &mut impl Write) -> std::io::Result<()> {
+        let word = match self.status {
+            Status::Ok => "ok",
+            Status::Error => "ERROR",
+            Status::Skipped => "skipped",
+        };
+        writeln!(output, "{word:<8} {}", visible_path(&self.path))?;
+        if let (Status::Skipped | Status::Ok, Some(reason)) = (self.status, &self.reason) {
+            writeln!(output, "         {}", visible(reason))?;
+        }
+        for finding in &self.findings {
+            write!(output, "{}", finding.rendered)?;
+        }
+        if !self.not_observed.is_empty() {
+            writeln!(output, "         not observed: {}", visible(&self.not_observed.join(", ")))?;
+        }
+        Ok(())
+    }
+}
+
+fn visible_path(path: &Path) -> String {
+    visible(&path.display().to_string())
+}

@@ -1,1 +1,53 @@
-//! sink-mod
+//! Where alerts go.
+
+mod file;
+mod stdout;
+mod unified_log;
+
+pub use file::FileSink;
+pub use stdout::StdoutSink;
+pub use unified_log::UnifiedLogSink;
+
+use crate::alert::Alert;
+
+/// Takes alerts and the enrichments of them.
+pub trait Sink {
+    /// Delivers one document.
+    ///
+    /// # Errors
+    /// What could not be written, where and why.
+    fn deliver(&mut self, alert: &Alert) -> Result<(), SinkError>;
+
+    /// Makes sure that what was delivered stays: called at the end, and whenever nothing more is at hand.
+    ///
+    /// # Errors
+    /// What could not be written, where and why.
+    fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// Why a sink could not deliver.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// Whoever read the output has gone: nothing more needs to be written.
+    #[error("the reader of the output has gone")]
+    Gone,
+    /// The output failed.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was being done to which file.
+        what: String,
+        /// Why it failed.
+        error: std::io::Error,
+    },
+}
+
+impl SinkError {
+    pub(crate) fn io(what: impl Into<String>, error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => SinkError::Gone,
+            _ => SinkError::Io { what: what.into(), error },
+        }
+    }
+}

@@ -32,6 +32,8 @@ pub enum Item<'a> {
 /// Where an event was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position<'a> {
+    /// The file's place among those that are merged, from 0.
+    pub index: usize,
     /// The file as it was named.
     pub file: &'a str,
     /// The line's number, from 1.
@@ -126,7 +128,7 @@ impl Merge {
                     continue;
                 }
             };
-            let position = Position { file: lines.name(), line: line.number };
+            let position = Position { index: file, file: lines.name(), line: line.number };
             match self.decoder.decode(line.text) {
                 Ok(Decoded::Observation(observation)) => {
                     let time = observation.time();
@@ -163,7 +165,7 @@ impl Merge {
         let Head { lines, next } = &mut self.files[file];
         // Both were found good when the line became the head.
         let Ok(line) = lines.line() else { return ControlFlow::Continue(()) };
-        let position = Position { file: lines.name(), line: line.number };
+        let position = Position { index: file, file: lines.name(), line: line.number };
         let observation = match std::mem::replace(next, Next::Message) {
             Next::Document(document) => Observation::Document(document),
             Next::Message => match self.decoder.decode(line.text) {

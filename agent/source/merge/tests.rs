@@ -29,10 +29,12 @@ fn merged(files: &[String]) -> (Vec<String>, Counters) {
     let mut all = Vec::new();
     let flow: ControlFlow<()> = merge.try_for_each(|item| {
         all.push(match item {
-            Item::Observation(observation, Position { file, line }) => {
+            Item::Observation(observation, Position { file, line, .. }) => {
                 format!("{file}:{line} {}", observation.time() / 1_000_000)
             }
-            Item::NotEvaluated(kind, Position { file, line }) => format!("{file}:{line} {}", kind.as_str()),
+            Item::NotEvaluated(kind, Position { file, line, .. }) => {
+                format!("{file}:{line} {}", kind.as_str())
+            }
             Item::Problem(problem) => format!("! {problem}"),
         });
         ControlFlow::Continue(())
