@@ -6,6 +6,8 @@ use crate::ast::{Body, EventFilter, Expr, ExprKind, JoinKey, Literal, PipeKind, 
 use crate::parse::KEYWORDS;
 use crate::token::{word_part, word_start};
 
+/// The text nests deeper than the tree by the parentheses that make it plain: a query at the limit of depth
+/// may print as one beyond it.
 impl Display for Query {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.body {
@@ -78,7 +80,10 @@ impl Display for Expr {
             }
             ExprKind::Not(inner) => {
                 f.write_str("not ")?;
-                nested(f, inner)
+                match &inner.kind {
+                    ExprKind::Not(_) | ExprKind::Relation { .. } => inner.fmt(f),
+                    _ => nested(f, inner),
+                }
             }
             ExprKind::And(operands) => joined(f, operands, " and "),
             ExprKind::Or(operands) => joined(f, operands, " or "),
@@ -92,10 +97,11 @@ impl Display for Expr {
                 write!(f, " {} ", operator.text())?;
                 nested(f, right)
             }
-            ExprKind::Negate(inner) => {
-                // `-1` is a constant, and this is not.
-                write!(f, "-({inner})")
-            }
+            ExprKind::Negate(inner) => match &inner.kind {
+                ExprKind::Field(_) | ExprKind::Call { .. } | ExprKind::Negate(_) => write!(f, "-{inner}"),
+                // `-1` is a constant, and `-(1)` is not.
+                _ => write!(f, "-({inner})"),
+            },
             ExprKind::In { value, negated, insensitive, list } => {
                 nested(f, value)?;
                 write!(f, "{} in{} (", if *negated { " not" } else { "" }, tilde(*insensitive))?;
