@@ -87,7 +87,8 @@ def deep_nesting(mac):
     message = a_message(mac)
     message["event"]["exec"]["target"] = "HERE"
     deep = encoded(message).replace(b'"HERE"', b"[" * depth + b"]" * depth)
-    install_with(mac, b"[" * depth + b"]" * depth, b'{"@timestamp":"2026-11-24T08:05:12Z","a":' + b'{"a":' * depth, deep)
+    install_with(mac, b"[" * depth + b"]" * depth,
+                 b'{"@timestamp":"2026-11-24T08:05:12Z","a":' + b'{"a":' * depth, deep)
 
 
 @case(folder="bad", installer=1, session=1, skipped=2, version=9)
@@ -118,7 +119,10 @@ def line_endings(mac):
 
 @case(folder="bad")
 def empty_file(mac):
-    """An empty file, and one with nothing but newlines: no events and no complaint."""
+    """An empty file, and one with nothing but newlines.
+
+    There are no events, no alerts, and nothing to complain of.
+    """
     mac.files["newlines.ndjson"] = [b"", b"", b""]
 
 

@@ -106,7 +106,8 @@ def benign_installomator(mac):
     jamf = mac.runs(Binary("/usr/local/jamf/bin/jamf", "com.jamf.management.Jamf", "EXAMPLE789"), uid=0)
     script = "/usr/local/Installomator/Installomator.sh"
     zsh = jamf.spawns(ZSH, "/bin/zsh", "--no-rcs", script, "exampletool", script=script)
-    for ip, url in (("198.51.100.70", "https://api.example.net/latest"), ("198.51.100.71", "https://dl.example.net/T.pkg")):
+    for ip, url in (("198.51.100.70", "https://api.example.net/latest"),
+                    ("198.51.100.71", "https://dl.example.net/T.pkg")):
         curl = zsh.spawns(CURL, "curl", "-fsL", url)
         mac.wait(0.3)
         curl.connects(ip, 443).exits()

@@ -3,7 +3,7 @@
 from case import case
 from recorder import (
     BASH, CHMOD, CHOWN, CURL, INSTALLD, INSTALLER, INSTALLER_APP, LAUNCHCTL, MKDIR, PLISTBUDDY, PLUGIN_SERVICE,
-    SCRIPT_SERVICE, SH, SLEEP, SW_VERS, TERMINAL, TOUCH, Package, apple)
+    SCRIPT_SERVICE, SH, SLEEP, SUDO, SW_VERS, TERMINAL, TOUCH, Package, apple)
 
 
 @case(installer=1, session=1, enrichments=1, version=9)
@@ -96,7 +96,7 @@ def root_postinstall(mac):
     Terminal as the responsible process.
     """
     terminal = mac.runs(TERMINAL, tty="/dev/ttys001")
-    sudo = terminal.spawns(apple("/usr/bin/sudo"), "sudo", "installer", "-pkg", "Tool.pkg", "-target", "/", uid=0)
+    sudo = terminal.spawns(SUDO, "sudo", "installer", "-pkg", "Tool.pkg", "-target", "/", uid=0)
     installer = sudo.spawns(INSTALLER, "installer", "-pkg", "/Users/tove/Downloads/Tool.pkg", "-target", "/")
     mac.wait(1.1)
     service = mac.starts(SCRIPT_SERVICE, responsible=terminal)
@@ -226,8 +226,9 @@ def another_user(mac):
     """
     service, package = root_install(mac)
     shell = package.runs(service)
-    sudo = shell.spawns(apple("/usr/bin/sudo"), "sudo", "-u", "tove", "curl", "-so", "/tmp/p", "https://cdn.example.com/p")
-    curl = sudo.execs(CURL, "curl", "-so", "/tmp/p", "https://cdn.example.com/p", uid=501)
+    command = ("curl", "-so", "/tmp/p", "https://cdn.example.com/p")
+    sudo = shell.spawns(SUDO, "sudo", "-u", "tove", *command)
+    curl = sudo.execs(CURL, *command, uid=501)
     mac.wait(0.1)
     curl.connects("203.0.113.10", 443).exits()
     shell.exits()

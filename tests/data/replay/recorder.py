@@ -63,7 +63,8 @@ TERMINAL = apple("/System/Applications/Utilities/Terminal.app/Contents/MacOS/Ter
 SH, BASH, ZSH = apple("/bin/sh"), apple("/bin/bash"), apple("/bin/zsh")
 CURL, SLEEP, SUDO = apple("/usr/bin/curl"), apple("/bin/sleep"), apple("/usr/bin/sudo")
 CHOWN, CHMOD, MKDIR = apple("/usr/sbin/chown"), apple("/bin/chmod"), apple("/bin/mkdir")
-LAUNCHCTL, OPEN, PERL = apple("/bin/launchctl", "com.apple.xpc.launchctl"), apple("/usr/bin/open"), apple("/usr/bin/perl")
+LAUNCHCTL = apple("/bin/launchctl", "com.apple.xpc.launchctl")
+OPEN, PERL = apple("/usr/bin/open"), apple("/usr/bin/perl")
 PLISTBUDDY, SW_VERS, TOUCH = apple("/usr/libexec/PlistBuddy"), apple("/usr/bin/sw_vers"), apple("/usr/bin/touch")
 PYTHON3 = Binary("/usr/local/bin/python3", "python3", "EXAMPLE123")
 

@@ -57,7 +57,7 @@ def compiled_script(mac):
     """
     service, package = root_install(mac)
     path = f"/private{package.folder}/postinstall"
-    program = service.spawns(Binary(path, "postinstall-55554944"), *package.argv("postinstall"), cwd="/private" + package.folder)
+    program = service.spawns(Binary(path, "postinstall-55554944"), *package.argv("postinstall"))
     mac.wait(0.2)
     program.connects("203.0.113.10", 443).exits()
 
@@ -140,7 +140,8 @@ def handed_to_launchd(mac):
     """
     service, package = root_install(mac)
     shell = package.runs(service)
-    shell.spawns(LAUNCHCTL, "launchctl", "bootstrap", "system", "/Library/LaunchDaemons/com.example.heron.plist").exits()
+    plist = "/Library/LaunchDaemons/com.example.heron.plist"
+    shell.spawns(LAUNCHCTL, "launchctl", "bootstrap", "system", plist).exits()
     shell.exits()
     daemon = mac.starts(Binary("/Library/Heron/herond", "herond"))
     mac.wait(1)
