@@ -26,6 +26,8 @@ class Case:
     def toml(self):
         """The case's description and expectation; what a test and a person read."""
         title, _, rest = inspect.getdoc(self.act).partition("\n")
+        if not rest.strip():
+            raise ValueError(f"{self.name}: the docstring needs a title line and a description")
         alerts = [(INSTALLER_RULE, self.installer), (SESSION_RULE, self.session)]
         counts = ", ".join(f'"{rule}" = {count}' for rule, count in alerts if count)
         lines = [

@@ -168,7 +168,10 @@ def ecs_nested(mac):
 
 @case(installer=1, session=1)
 def ecs_dotted(mac):
-    """The same with dotted keys. One alert of each rule."""
+    """ECS documents only, with dotted keys.
+
+    The same story as ecs-nested. One alert of each rule.
+    """
     curl = elastic_install(mac, "5D8C1C9E-0000-4000-8000-00000000A001", dotted=True)
     elastic(mac, "network", "start", "connection_attempted", "5D8C1C9E-0000-4000-8000-00000000A001", "0", curl,
             dotted=True, destination={"ip": "203.0.113.10", "port": 443})

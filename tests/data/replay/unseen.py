@@ -42,7 +42,10 @@ def python_framework(mac):
 
 @case(session=1, version=8)
 def perl_script(mac):
-    """The install script is a perl program. Only the session rule alerts."""
+    """The install script is a perl program.
+
+    perl is in neither of the installer rule's lists. Only the session rule alerts.
+    """
     service, package = root_install(mac)
     perl = package.runs(service, interpreter=PERL)
     mac.wait(0.2)
@@ -64,7 +67,10 @@ def compiled_script(mac):
 
 @case(session=1, version=9)
 def renamed_curl(mac):
-    """The script copies curl to another name and runs that. Only the session rule alerts."""
+    """The script copies curl to another name and runs that.
+
+    The signature still says curl, the name does not. Only the session rule alerts.
+    """
     service, package = root_install(mac)
     shell = package.runs(service)
     shell.spawns(apple("/bin/cp"), "cp", "/usr/bin/curl", "/tmp/.u").exits()
@@ -76,7 +82,10 @@ def renamed_curl(mac):
 
 @case(session=1, version=9)
 def bash_dev_tcp(mac):
-    """bash connects by itself, through /dev/tcp. Only the session rule alerts."""
+    """bash connects by itself, through /dev/tcp.
+
+    There is no download tool to name. Only the session rule alerts.
+    """
     service, package = root_install(mac)
     shell = package.runs(service)
     mac.wait(0.1)
@@ -103,7 +112,10 @@ def loopback_only(mac):
 
 @case(installer=1, version=9)
 def loopback_curl(mac):
-    """The same with curl: the installer rule asks only for the name and alerts, the session rule does not."""
+    """A loopback connection again, but by curl.
+
+    The installer rule asks only for the name and alerts; the session rule asks for the destination and does not.
+    """
     service, package = root_install(mac)
     shell = package.runs(service)
     fetch(mac, shell, ip="127.0.0.1").exits()
