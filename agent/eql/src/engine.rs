@@ -249,8 +249,8 @@ impl<R: Record> Engine<R> {
     fn emit_sequences(&mut self, index: usize, complete: Vec<Complete<R>>, out: &mut Vec<Outcome<R>>) {
         for complete in complete {
             let State::Sequence(sequence) = &mut self.programs[index].state else { return };
-            let replaced = sequence.watch(&complete, self.serial + 1);
-            out.extend(replaced.map(|related| followed(index, related)));
+            let given_up = sequence.watch(&complete, self.serial + 1);
+            out.extend(given_up.map(|related| followed(index, related)));
             let keys = complete.key.iter().map(KeyPart::to_scalar).collect();
             let slots = sequence.slots(complete.events);
             self.emit(index, slots, keys, out);

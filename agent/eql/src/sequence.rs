@@ -66,8 +66,10 @@ const MAX_SIGHTINGS: usize = 1 << 16;
 /// How many matches wait for a trailing missing event.
 const MAX_WAITING: usize = 1 << 16;
 /// How many matches are watched at once, and how many events are kept for each.
-const MAX_FOLLOWED: usize = 1 << 12;
-const MAX_RELATED: usize = 256;
+const MAX_FOLLOWED: usize = 1 << 10;
+/// How many matches of one key are watched at once: an event is looked at for each.
+const MAX_WINDOWS: usize = 16;
+const MAX_RELATED: usize = 64;
 
 #[derive(Debug)]
 enum Candidates {
@@ -126,8 +128,7 @@ impl<R: Record> SequenceState<R> {
                 }
             }
         }
-        let completed: Vec<Key> = complete.iter().map(|complete| complete.key.clone()).collect();
-        self.follow(record, &mut verdicts, &completed, &mut keys_of);
+        self.follow(record, &mut verdicts, &mut keys_of);
         self.until(record, related, store, &mut keys_of);
         self.scratch = keys_of;
     }
@@ -488,7 +489,7 @@ impl Sightings {
 /// Matches that are watched for more events of their last term.
 #[derive(Debug)]
 struct Followed<R> {
-    windows: HashMap<Key, Window<R>>,
+    windows: HashMap<Key, Vec<Window<R>>>,
     order: VecDeque<(i64, Key, u64)>,
 }
 
@@ -506,32 +507,29 @@ impl<R> Default for Followed<R> {
 }
 
 impl<R: Record> SequenceState<R> {
-    /// Watches the key of a match for later events of the last term. Returns what was gathered for an
-    /// earlier match of the same key, whose window the new one replaces.
+    /// Watches the key of a match for later events of the last term, until maxspan after it. Returns what was
+    /// gathered for the match that was watched longest, if there are too many.
     pub(crate) fn watch(&mut self, complete: &Complete<R>, serial: u64) -> Option<Related<R>> {
         let (Some(followed), Some(maxspan)) = (&mut self.followed, self.plan.maxspan) else { return None };
         let close = complete.events.last()?.time().saturating_add(maxspan);
-        let related = Related { serial, events: Vec::new(), dropped: 0 };
-        let window = Window { bound: complete.events.clone(), close, related };
-        followed.order.push_back((close, complete.key.clone(), serial));
-        let replaced = followed.windows.insert(complete.key.clone(), window);
-        let mut gathered = replaced.map(|window| window.related);
-        if followed.order.len() > MAX_FOLLOWED
-            && let Some((_, key, serial)) = followed.order.pop_front()
-            && gathered.is_none()
-        {
-            gathered = followed.close(&key, serial);
+        let windows = followed.windows.entry(complete.key.clone()).or_default();
+        if windows.len() >= MAX_WINDOWS {
+            // What comes is gathered for the earlier matches of the key.
+            return None;
         }
-        gathered.filter(|related| !related.events.is_empty())
+        let related = Related { serial, events: Vec::new(), dropped: 0 };
+        windows.push(Window { bound: complete.events.clone(), close, related });
+        followed.order.push_back((close, complete.key.clone(), serial));
+        if followed.order.len() <= MAX_FOLLOWED {
+            return None;
+        }
+        let (_, key, serial) = followed.order.pop_front()?;
+        followed.close(&key, serial).filter(|related| !related.events.is_empty())
     }
 
-    fn follow(
-        &mut self,
-        record: &R,
-        verdicts: &mut Verdicts<'_, R>,
-        completed: &[Key],
-        keys_of: &mut Vec<Key>,
-    ) {
+    /// Gathers the event for the matches of its key that are watched. One that completes a match itself is
+    /// gathered for those before it.
+    fn follow(&mut self, record: &R, verdicts: &mut Verdicts<'_, R>, keys_of: &mut Vec<Key>) {
         let Some(followed) = self.followed.as_mut().filter(|followed| !followed.windows.is_empty()) else {
             return;
         };
@@ -541,20 +539,21 @@ impl<R: Record> SequenceState<R> {
             return;
         }
         keys(&term.keys, record, keys_of);
-        for key in keys_of.drain(..).filter(|key| !completed.contains(key)) {
-            let Some(window) = followed.windows.get_mut(&key) else { continue };
-            let since = window.bound.last().map_or(i64::MIN, R::time);
-            let context = Context { record, bound: &window.bound, related: verdicts.related };
-            if record.time() < since
-                || record.time() > window.close
-                || (term.reads_alias && !term.filter.holds(&context))
-            {
-                continue;
-            }
-            if window.related.events.len() < MAX_RELATED {
-                window.related.events.push(record.clone());
-            } else {
-                window.related.dropped += 1;
+        for key in keys_of.drain(..) {
+            for window in followed.windows.get_mut(&key).into_iter().flatten() {
+                let since = window.bound.last().map_or(i64::MIN, R::time);
+                let context = Context { record, bound: &window.bound, related: verdicts.related };
+                if record.time() < since
+                    || record.time() > window.close
+                    || (term.reads_alias && !term.filter.holds(&context))
+                {
+                    continue;
+                }
+                if window.related.events.len() < MAX_RELATED {
+                    window.related.events.push(record.clone());
+                } else {
+                    window.related.dropped += 1;
+                }
             }
         }
     }
@@ -562,10 +561,13 @@ impl<R: Record> SequenceState<R> {
 
 impl<R> Followed<R> {
     fn close(&mut self, key: &Key, serial: u64) -> Option<Related<R>> {
-        if self.windows.get(key).is_some_and(|window| window.related.serial == serial) {
-            return self.windows.remove(key).map(|window| window.related);
+        let windows = self.windows.get_mut(key)?;
+        let at = windows.iter().position(|window| window.related.serial == serial)?;
+        let related = windows.remove(at).related;
+        if windows.is_empty() {
+            self.windows.remove(key);
         }
-        None
+        Some(related)
     }
 }
 
