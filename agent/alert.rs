@@ -57,6 +57,9 @@ pub const READ: [FieldId; 6] = [
     schema::id("destination.domain"),
 ];
 
+/// The version of ECS that documents of the sensor's own follow.
+const ECS_VERSION: &str = "9.0.0";
+
 /// How many ancestors a process tree shows; of more, the farthest are left out.
 const MAX_TREE: usize = 32;
 
@@ -69,6 +72,7 @@ pub fn alert(matched: Matched<'_>) -> Option<Alert> {
     let mut document = schema::render(last);
     let tree = process_tree(last, process);
     document.insert("@timestamp".into(), timestamp::format(last.time).into());
+    object(&mut document, "ecs").entry("version").or_insert_with(|| ECS_VERSION.into());
     let event = object(&mut document, "event");
     event.insert("kind".into(), "alert".into());
     event.insert("id".into(), id.clone().into());
@@ -101,7 +105,7 @@ pub fn enrichment(rule: &Arc<Rule>, follows: &str, events: &[Event], dropped: u6
     let last = events.last()?;
     let document = json!({
         "@timestamp": timestamp::format(last.time),
-        "ecs": { "version": "9.0.0" },
+        "ecs": { "version": ECS_VERSION },
         "event": { "kind": "enrichment", "module": "vedette", "dataset": "vedette.alert" },
         "host": { "id": last.get(schema::id("host.id")).as_str() },
         "vedette": {

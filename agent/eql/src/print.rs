@@ -179,10 +179,15 @@ fn field(f: &mut Formatter<'_>, path: &str, optional: bool) -> fmt::Result {
     }
     let plain = !path.is_empty()
         && path.split('.').enumerate().all(|(index, segment)| {
-            let segment = segment.split('[').next().unwrap_or("");
-            segment.starts_with(word_start)
-                && segment.chars().all(word_part)
-                && !(index == 0 && KEYWORDS.contains(&segment))
+            let (name, index_part) = segment.find('[').map_or((segment, ""), |at| segment.split_at(at));
+            let indices = index_part.split_inclusive(']').all(|index_part| {
+                let digits = index_part.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+                digits.is_some_and(|digits| digits.parse::<i64>().is_ok_and(|n| n.to_string() == *digits))
+            });
+            name.starts_with(word_start)
+                && name.chars().all(word_part)
+                && indices
+                && !(index == 0 && KEYWORDS.contains(&name))
         });
     if plain { f.write_str(path) } else { write!(f, "`{}`", path.replace('`', "``")) }
 }

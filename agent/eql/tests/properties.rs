@@ -61,6 +61,7 @@ fn query() -> impl Strategy<Value = String> {
         Just("process.name"),
         Just("?b.c"),
         Just("`odd field`.x"),
+        Just("`a[b`.`c[-1]`"),
         Just("@timestamp"),
         Just("x.by.any"),
         Just("a.b[0].c"),
