@@ -152,7 +152,9 @@ impl Lexer<'_> {
                 },
             }
         }
-        self.push(TokenKind::End, self.at);
+        // What is missing at the end is missing after the last token, not after the space that follows it.
+        let end = self.tokens.last().map_or(0, |token| token.span.end);
+        self.tokens.push(Token { kind: TokenKind::End, span: Span::new(end, end) });
     }
 
     fn rest(&self) -> &str {
