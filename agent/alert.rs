@@ -165,7 +165,7 @@ fn id(rule: &Rule, join_keys: &[(String, Option<Scalar>)], events: &[&Event]) ->
     for event in events {
         part(&event.time.to_string());
         for field in READ {
-            part(&json_value(event.get(field)).to_string());
+            part(&schema::json(event.get(field)).to_string());
         }
     }
     let digest = hash.finalize();
@@ -259,16 +259,5 @@ fn object<'m>(document: &'m mut Map<String, Json>, key: &str) -> &'m mut Map<Str
 }
 
 fn json_of(value: Option<&Scalar>) -> Json {
-    value.map_or(Json::Null, |value| json_value(Value::from(value)))
-}
-
-fn json_value(value: Value<'_>) -> Json {
-    match value {
-        Value::Missing => Json::Null,
-        Value::Bool(value) => value.into(),
-        Value::Int(number) => number.into(),
-        Value::Float(number) => number.into(),
-        Value::Str(text) => text.into(),
-        Value::List(values) => values.iter().map(|value| json_value(Value::from(value))).collect(),
-    }
+    value.map_or(Json::Null, |value| schema::json(Value::from(value)))
 }

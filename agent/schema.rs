@@ -16,7 +16,7 @@ use crate::event::Event;
 pub use eslogger::{EsloggerKey, Fate, KEYS};
 pub use fields::FIELDS;
 pub use reference::reference;
-pub use render::render;
+pub use render::{json, render};
 pub use unobserved::{NOT_OBSERVED, Unobserved};
 
 /// The id of `event.category`.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use eql::{Options, Position, Program, Scalar, Schema};
+use eql::{Options, Position, Program, Scalar, Schema, Value};
 use serde_json::{Value as Json, json};
 
 use super::output;
@@ -127,11 +127,5 @@ fn write_match(
 }
 
 fn key_json(key: Option<&Scalar>) -> Json {
-    match key {
-        None => Json::Null,
-        Some(Scalar::Bool(value)) => (*value).into(),
-        Some(Scalar::Int(number)) => (*number).into(),
-        Some(Scalar::Float(number)) => (*number).into(),
-        Some(Scalar::Str(text)) => (&**text).into(),
-    }
+    key.map_or(Json::Null, |key| schema::json(Value::from(key)))
 }

@@ -94,3 +94,45 @@ fn line(alert: &Alert) -> String {
     line.truncate(line.floor_char_boundary(MAX_LINE));
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::rule::{Content, builtin};
+
+    fn alert(executable: &str) -> Alert {
+        let rule = builtin().into_iter().find_map(|file| match file.content {
+            Content::Rule(rule) => Some(Arc::new(*rule)),
+            _ => None,
+        });
+        let document = json!({ "process": { "executable": executable, "pid": 7 }, "user": { "id": "0" } });
+        let serde_json::Value::Object(document) = document else { unreachable!("an object") };
+        Alert { id: "id-1".into(), kind: AlertKind::Alert, rule: rule.expect("a built-in rule"), document }
+    }
+
+    #[test]
+    fn a_line_is_short_visible_and_names_the_alert() {
+        let mut sink = UnifiedLogSink::new();
+        let hostile = format!("/tmp/a\nMay 1 forged\u{1b}[2J\u{202e}{}", "x".repeat(1 << 20));
+        let lines = sink.lines(&alert(&hostile), Instant::now());
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with("id-1 medium ") && lines[0].len() <= MAX_LINE);
+        assert!(!lines[0].contains(['\n', '\u{1b}', '\u{202e}']));
+    }
+
+    #[test]
+    fn more_than_ten_in_a_second_are_counted() {
+        let mut sink = UnifiedLogSink::new();
+        let start = Instant::now();
+        let lines: usize = (0..15).map(|_| sink.lines(&alert("x"), start).len()).sum();
+        assert_eq!(lines, 10);
+        let next = sink.lines(&alert("x"), start + Duration::from_secs(1));
+        assert_eq!(next.len(), 2);
+        assert!(next[0].starts_with("5 more alerts"));
+        assert!(sink.count().is_none());
+    }
+}
