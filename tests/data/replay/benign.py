@@ -63,6 +63,7 @@ def known_false_positive_munki_6(mac):
     python = "/usr/local/munki/Python.framework/Versions/3.13/Resources/Python.app/Contents/MacOS/Python"
     munki = mac.starts(Binary(python, "org.python.python", "EXAMPLE456"), MUNKI + "munki-python",
                        MUNKI + "managedsoftwareupdate", "--auto")
+    mac.wait(0.3)
     munki.connects("198.51.100.40", 443, domain="munki.example.com")
     mac.wait(20)
     path = "/Library/Managed Installs/Cache/Tool-4.2.pkg"
@@ -127,6 +128,7 @@ def benign_intune(mac):
     """
     path = "/Library/Intune/Microsoft Intune Agent.app/Contents/MacOS/IntuneMdmDaemon"
     agent = mac.starts(Binary(path, "com.example.intune.agent.daemon", "EXAMPLE321"))
+    mac.wait(0.3)
     agent.connects("198.51.100.80", 443, domain="agents.example.com")
     mac.wait(6)
     package = "/Library/Application Support/Microsoft/Intune/Downloads/Tool.pkg"

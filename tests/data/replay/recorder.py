@@ -155,12 +155,13 @@ class Mac:
         return self.files[to].pop()
 
     def flow(self, process=None, ip=None, port=443, to="events.ndjson", at=None, action="connection_attempted",
-             **more):
-        """Writes a network source's document. `process` holds its process.*; `at` is its time, else now."""
+             digits=None, **more):
+        """Writes a network source's document. `process` holds its process.*; `at` is its time, else now, written with
+        as many `digits` of fraction: 9 where the time is given, else 3."""
         start = action == "connection_attempted"
         destination = {"ip": ip, "port": port, "domain": more.pop("domain", None)}
         document = {
-            "@timestamp": instant(self.tick() if at is None else at, 9 if at is not None else 3),
+            "@timestamp": instant(self.tick() if at is None else at, digits or (3 if at is None else 9)),
             "event": {"category": ["network"], "type": ["start" if start else "end"], "action": action},
             "destination": {key: value for key, value in destination.items() if value is not None},
             "process": process, **more}

@@ -4,6 +4,8 @@ from case import case
 from installs import fetch, root_install
 from recorder import BASH, CURL, INSTALLER_APP, SECOND, TERMINAL, TOUCH, ZSH
 
+MILLISECOND = SECOND // 1000
+
 
 def flow_after(mac, delay):
     """The script's curl connects `delay` nanoseconds after the shell's exec, to the nanosecond."""
@@ -32,7 +34,7 @@ def thirty_seconds_and_one_millisecond(mac):
 
     The session rule has no window and alerts.
     """
-    flow_after(mac, 30 * SECOND + 1_000_000)
+    flow_after(mac, 30 * SECOND + MILLISECOND)
 
 
 @case(version=9)
@@ -95,6 +97,24 @@ def consumed_pending(mac):
     mac.wait(31)
     fetch(mac, shell, ip="203.0.113.10").exits()
     fetch(mac, shell, ip="203.0.113.11").exits()
+    shell.exits()
+
+
+@case(installer=1, session=1, version=9)
+def flow_in_the_same_millisecond(mac):
+    """A flow stamped in milliseconds, in the millisecond in which its process began.
+
+    A stamp that is cut off lies up to a millisecond too early: taken literally, curl was not there yet. One alert of
+    each rule.
+    """
+    service, package = root_install(mac)
+    shell = package.runs(service)
+    mac.wait(0.005)
+    curl = shell.spawns(CURL, "curl", "-s", "https://cdn.example.com/x")
+    cut_off = curl.exec_time // MILLISECOND * MILLISECOND
+    mac.flow({"pid": curl.pid}, "203.0.113.10", 443, at=cut_off, digits=3)
+    mac.wait(0.2)
+    curl.exits()
     shell.exits()
 
 

@@ -102,6 +102,7 @@ def loopback_only(mac):
     service, package = root_install(mac)
     shell = package.runs(service)
     tool = shell.spawns(HEALTH, "toolctl", "ping")
+    mac.wait(0.01)
     for ip in ("127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::"):
         tool.connects(ip, 8080)
     tool.connects(None, 8080, domain="localhost")
@@ -133,6 +134,7 @@ def other_destinations(mac):
     service, package = root_install(mac)
     shell = package.runs(service)
     tool = shell.spawns(HEALTH, "toolctl", "register")
+    mac.wait(0.01)
     for ip in ("10.20.30.40", "169.254.10.2", "fe80::1c2d:3eff:fe4f:5a6b", "224.0.0.251"):
         tool.connects(ip, 443)
     tool.connects(None, 443, domain="licence.example.com")
