@@ -15,7 +15,7 @@ use crate::observation::{Exec, Image, Token};
 pub const MAX_COMMAND_LINE_BYTES: usize = 32 << 10;
 
 /// How much of the arguments, and again of the environment, is kept, in bytes; each counts its text and
-/// [`SLOT`] bytes for its place.
+/// the size of a [`Scalar`] for its place.
 pub const MAX_ARGS_BYTES: usize = 64 << 10;
 
 /// How much of any other text of an image (a path, a signing id) is kept, in bytes. macOS's longest path has
