@@ -240,8 +240,13 @@ fn rules_are_checked_and_listed() {
     assert_eq!((code, stderr.as_str()), (1, "2 rules load, 2 do not, 1 skipped; 2 warnings\n"));
     let lines = json_lines(&stdout);
     let status: Vec<_> = lines.iter().map(|line| (line["path"].as_str(), line["status"].as_str())).collect();
-    let expected =
-        [("./b.toml", "error"), ("./c.toml", "skipped"), ("./d.toml", "error"), ("./sub/a.toml", "ok")];
+    let expected = [
+        ("./b.toml", "error"),
+        ("./c.toml", "skipped"),
+        ("./d.toml", "error"),
+        ("./e.toml", "ok"),
+        ("./sub/a.toml", "ok"),
+    ];
     assert_eq!(status, expected.map(|(path, status)| (Some(path), Some(status))));
     assert_eq!((lines[0]["line"].as_u64(), lines[0]["column"].as_u64()), (Some(6), Some(7)), "{}", lines[0]);
     assert_eq!(lines[3]["not_observed"], serde_json::json!(["process:remote_thread"]));
