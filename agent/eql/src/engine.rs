@@ -367,10 +367,11 @@ struct Relations {
 struct Entities {
     set: HashSet<KeyPart>,
     order: VecDeque<KeyPart>,
+    bytes: usize,
 }
 
-/// How many processes one relation remembers; the oldest go first.
-const MAX_ENTITIES: usize = 1 << 16;
+/// How many bytes of process identities one relation remembers; the oldest go first.
+const ENTITY_BYTES: usize = 8 << 20;
 
 impl Relations {
     fn new(plans: Vec<RelationPlan>, lineage: Option<Lineage<FieldId>>) -> Self {
@@ -389,10 +390,12 @@ impl Relations {
             let Some(entity) = part(record.get(lineage.entity)) else { continue };
             let known = &mut self.known[index];
             if known.set.insert(entity.clone()) {
+                known.bytes += entity.size();
                 known.order.push_back(entity);
-                if known.order.len() > MAX_ENTITIES
+                while known.bytes > ENTITY_BYTES
                     && let Some(oldest) = known.order.pop_front()
                 {
+                    known.bytes -= oldest.size();
                     known.set.remove(&oldest);
                 }
             }
