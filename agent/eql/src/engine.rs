@@ -387,7 +387,11 @@ impl Relations {
             if !self.plans[index].filter.holds(&Context { record, bound: &[], related: &related }) {
                 continue;
             }
-            let Some(entity) = part(record.get(lineage.entity)) else { continue };
+            let entity = match record.get(lineage.entity) {
+                Value::List(values) => values.first().and_then(|value| part(Value::from(value))),
+                single => part(single),
+            };
+            let Some(entity) = entity else { continue };
             let known = &mut self.known[index];
             if known.set.insert(entity.clone()) {
                 known.bytes += entity.size();
@@ -407,10 +411,10 @@ impl Relations {
         let known = &self.known[index].set;
         let is_known = |value: Value<'_>| part(value).is_some_and(|entity| known.contains(&entity));
         match self.plans[index].relation {
-            Relation::Event => is_known(record.get(lineage.entity)),
-            Relation::Child => is_known(record.get(lineage.parent)),
+            Relation::Event => record.get(lineage.entity).any(is_known),
+            Relation::Child => record.get(lineage.parent).any(is_known),
             Relation::Descendant => {
-                is_known(record.get(lineage.parent)) || record.get(lineage.ancestry).any(is_known)
+                record.get(lineage.parent).any(is_known) || record.get(lineage.ancestry).any(is_known)
             }
         }
     }
