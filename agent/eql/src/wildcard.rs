@@ -293,11 +293,12 @@ mod tests {
 
     #[test]
     fn a_pattern_made_to_blow_up_stays_linear() {
-        let text = "a".repeat(1 << 20);
+        // Miri interprets every step.
+        let text = "a".repeat(if cfg!(miri) { 1 << 8 } else { 1 << 20 });
         for pattern in ["*a*a*a*a*a*a*a*a*b", "a*a*a*a*a*a*ab*", "*?a?a?a?b"] {
             assert!(!Wildcard::new(pattern, true).matches(&text));
         }
-        let half = format!("*{}b*", "a".repeat(4_000));
+        let half = format!("*{}b*", "a".repeat(text.len() / 256));
         assert!(!Wildcard::new(&half, true).matches(&text));
     }
 
