@@ -32,7 +32,7 @@ const ARGS: &str = "exec `args`; a fork's child has its parent's; the rest from 
 const RESPONSIBLE: &str = "the image that `responsible_audit_token` names, unless the process is its own";
 const PARENT: &str = "the image that the message's own `parent_audit_token` names, from the process table";
 const FLAGS: &str = "`codesigning_flags` of the image";
-const SESSION: &str = "the process table: install sessions, docs on `vedette.package`";
+const SESSION: &str = "the install session that the process descends from, see below";
 const FLOW: &str = "the flow";
 
 fields! {
@@ -76,7 +76,7 @@ fields! {
     "group.Ext.real.name": Keyword, ALL, Live,
         "`wheel` for gid 0; others by a live sensor", |e| user(e, |u| text(&u.real_group_name));
 
-    "process.pid": Long, ALL, Message, "`audit_token.pid` of the image", |e| process(e, |p| pid(p.pid));
+    "process.pid": Long, ALL, Message, "`audit_token.pid` of the image", |e| process(e, pid);
     "process.entity_id": Keyword, ALL, Table,
         "a hash of host.id, pid and `start_time`: the same over exec, new at fork", |e| process(e, |p| filled(&p.entity_id));
     "process.name": Keyword, ALL, Message, "the last component of `process.executable`", |e| process(e, |p| text(&p.name));
@@ -101,7 +101,7 @@ fields! {
         "entity ids, nearest first, of the parents recorded at fork, at most 64", |e| process(e, |p| Value::List(&p.ancestry));
     "process.Ext.script.path": Keyword, ALL, Message,
         "exec `script.path`: only where a `#!` line was run", |e| process(e, |p| text(&p.script));
-    "process.Ext.effective_parent.pid": Long, ALL, Message, "`responsible_audit_token.pid`, unless its own", |e| effective(e, |p| pid(p.pid));
+    "process.Ext.effective_parent.pid": Long, ALL, Message, "`responsible_audit_token.pid`, unless its own", |e| effective(e, pid);
     "process.Ext.effective_parent.entity_id": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| filled(&p.entity_id));
     "process.Ext.effective_parent.name": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| text(&p.name));
     "process.Ext.effective_parent.executable": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| text(&p.executable));
@@ -128,7 +128,7 @@ fields! {
     "process.parent.code_signature.signing_id": Keyword, ALL, Table, PARENT, |e| parent_signature(e, |s| text(&s.signing_id));
     "process.parent.code_signature.team_id": Keyword, ALL, Table, PARENT, |e| parent_signature(e, |s| text(&s.team_id));
 
-    "Effective_process.pid": Long, ALL, Message, "as `process.Ext.effective_parent.pid`", |e| effective(e, |p| pid(p.pid));
+    "Effective_process.pid": Long, ALL, Message, "as `process.Ext.effective_parent.pid`", |e| effective(e, pid);
     "Effective_process.entity_id": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| filled(&p.entity_id));
     "Effective_process.name": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| text(&p.name));
     "Effective_process.executable": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| text(&p.executable));
@@ -230,7 +230,7 @@ fn dated<'a>(_: &'a Event, date: Option<&'a str>) -> Value<'a> {
 
 /// The parent's pid is known from the process's own image even where the parent is not.
 fn parent_pid(event: &Event) -> Value<'_> {
-    match parent(event, |parent| Value::Int(parent.pid.into())) {
+    match parent(event, pid) {
         Value::Missing => process(event, |process| number(process.parent_pid)),
         pid => pid,
     }
@@ -314,8 +314,12 @@ fn noted<'a>(holds: bool) -> Value<'a> {
     if holds { Value::Bool(true) } else { Value::Missing }
 }
 
-fn pid<'a>(pid: u32) -> Value<'a> {
-    Value::Int(pid.into())
+/// A document may describe a process without its pid; of messages' processes only the kernel's has 0.
+fn pid(process: &Process) -> Value<'_> {
+    match (process.pid, process.pidversion) {
+        (0, None) => Value::Missing,
+        (pid, _) => Value::Int(pid.into()),
+    }
 }
 
 fn port<'a>(port: Option<u16>) -> Value<'a> {
