@@ -33,4 +33,5 @@ fn more_hosts_than_are_kept_do_not_grow_the_table() {
 
 mod kernel;
 mod random;
+mod recordings;
 mod scenarios;

@@ -50,8 +50,13 @@ struct Running {
 /// [lost|late] SECONDS STEP
 /// ```
 ///
-/// where a step is one of `boot PID PATH [forged]` (it was there before; something else of it is reported), `fork PID CHILD`, `exec PID PATH ARGS…`,
-/// `exit PID`, `uid PID UID`, `flow PID [name=NAME]`. A late line comes before the next line that begins with `then`.
+/// where a step is one of
+/// - `boot PID PATH [forged]`: it was there before, and something else of it is reported; a forged one is not
+///   Apple's, whatever its path;
+/// - `fork PID CHILD`, `exec PID PATH ARGS…`, `exit PID`, `uid PID UID`;
+/// - `flow PID [name=…] [executable=…] [entity=…]`.
+///
+/// A late line comes before the next line that begins with `then`.
 pub(super) struct Kernel {
     told: Told,
     running: HashMap<u32, Running>,
@@ -131,7 +136,6 @@ impl Kernel {
                     "name" => ("process.name", json!(value)),
                     "executable" => ("process.executable", json!(value)),
                     "entity" => ("process.entity_id", json!(value)),
-                    "host" => ("host.id", json!(value)),
                     _ => panic!("{key}"),
                 }));
                 Some(flow(time, fields))
@@ -183,7 +187,7 @@ impl Kernel {
         let running = self.running.get_mut(&pid).expect("a process");
         running.pidversion = pidversion;
         running.path = words[0].clone();
-        running.args = words.iter().map(|word| word.replace('+', " ")).collect();
+        running.args = words.to_vec();
         let args = running.args.iter().cloned().map(Cow::Owned).collect();
         if !matches!(self.told, Told::Messages | Told::MessagesWithoutForks) {
             return Some(self.document(time, pid, "exec", "start"));
