@@ -242,7 +242,13 @@ fn tree_node(process: &Process, relation: &str) -> Json {
     put("name", text(&process.name));
     put("executable", text(&process.executable));
     put("command_line", text(&process.command_line));
-    put("user", process.user.as_ref().map(|user| json!({ "id": &*user.id, "name": user.name.as_deref() })));
+    put(
+        "user",
+        process.user.as_ref().map(|user| match &user.name {
+            Some(name) => json!({ "id": &*user.id, "name": &**name }),
+            None => json!({ "id": &*user.id }),
+        }),
+    );
     Json::Object(node)
 }
 

@@ -22,8 +22,9 @@ pub use unobserved::{NOT_OBSERVED, Unobserved};
 /// The id of `event.category`.
 pub const EVENT_CATEGORY: FieldId = id("event.category");
 
-/// The event categories that some source of some build provides.
-pub const CATEGORIES: &[&str] = &["process", "network"];
+/// The event categories that some source of some build provides, each with its values of `event.action`.
+pub const EVENT_KINDS: &[(&str, &[&str])] =
+    &[("process", &["exec", "fork", "end"]), ("network", &["connection_attempted", "disconnect_received"])];
 
 /// One field of the sensor's events.
 #[derive(Debug)]

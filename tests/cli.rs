@@ -233,18 +233,25 @@ fn rules_are_checked_and_listed() {
     folder
         .write("b.toml", "[rule]\nrule_id = \"1\"\nname = \"b\"\nquery = '''\nprocess where\n  x ==\n'''\n");
     folder.write("c.toml", "[rule]\nrule_id = \"3\"\nname = \"c\"\nlanguage = \"kuery\"\nquery = \"x\"\n");
+    folder.write("e.toml", "[rule]\nid = \"5\"\nname = \"e\"\nquery = 'process where event.action in (\"remote_thread\") and user.id == \"0\"'\n");
     folder.write("c.tests.toml", "not a rule");
     folder.write("d.toml", [0xff, 0xfe]);
     let (code, stdout, stderr) = run(folder.path(), &["rules", "check", "--json", "."]);
-    assert_eq!((code, stderr.as_str()), (1, "1 rules load, 2 do not, 1 skipped; 2 warnings\n"));
+    assert_eq!((code, stderr.as_str()), (1, "2 rules load, 2 do not, 1 skipped; 2 warnings\n"));
     let lines = json_lines(&stdout);
     let status: Vec<_> = lines.iter().map(|line| (line["path"].as_str(), line["status"].as_str())).collect();
-    let expected =
-        [("./b.toml", "error"), ("./c.toml", "skipped"), ("./d.toml", "error"), ("./sub/a.toml", "ok")];
+    let expected = [
+        ("./b.toml", "error"),
+        ("./c.toml", "skipped"),
+        ("./d.toml", "error"),
+        ("./e.toml", "ok"),
+        ("./sub/a.toml", "ok"),
+    ];
     assert_eq!(status, expected.map(|(path, status)| (Some(path), Some(status))));
     assert_eq!((lines[0]["line"].as_u64(), lines[0]["column"].as_u64()), (Some(6), Some(7)), "{}", lines[0]);
-    assert_eq!(lines[3]["not_observed"], serde_json::json!(["file", "file.path"]));
-    assert_eq!(lines[3]["kind"], "event");
+    assert_eq!(lines[3]["not_observed"], serde_json::json!(["process:remote_thread"]));
+    assert_eq!(lines[4]["not_observed"], serde_json::json!(["file", "file.path"]));
+    assert_eq!(lines[4]["kind"], "event");
     let (code, stdout, _) = run(folder.path(), &["rules", "list"]);
     assert_eq!((code, json_lines(&stdout).len()), (0, 2));
 }

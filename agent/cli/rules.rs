@@ -5,14 +5,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use eql::ast::{Body, Comparison, EventFilter, Expr, ExprKind, Literal};
 use eql::{Level, Program, ProgramKind};
 use serde_json::{Value as Json, json};
 
 use super::output;
-use crate::detector::{compile, findings};
+use crate::detector::{RuleSet, compile, findings};
 use crate::readable::visible;
 use crate::rule::{self, Content, Finding, Rule, RuleFile};
-use crate::schema::{self, CATEGORIES, Known};
+use crate::schema::{self, EVENT_KINDS, Known};
 
 /// What `vedette rules` does.
 #[derive(Debug, clap::Subcommand)]
@@ -23,18 +24,36 @@ pub(super) enum Command {
     Check(Check),
 }
 
+/// Which rules are loaded.
+#[derive(Debug, clap::Args)]
+pub(super) struct Selection {
+    /// Also load rules from this file or folder; a rule with a built-in one's id replaces it
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Do not load the built-in rules
+    #[arg(long)]
+    no_builtin: bool,
+}
+
+impl Selection {
+    /// Loads the built-in rules and those of the paths, later ones in the place of earlier ones with their id.
+    pub(super) fn load(&self) -> anyhow::Result<RuleSet> {
+        let mut files = if self.no_builtin { Vec::new() } else { rule::builtin() };
+        for path in &self.rules {
+            files.extend(rule::load(path).map_err(anyhow::Error::msg)?);
+        }
+        Ok(RuleSet::load(files))
+    }
+}
+
 /// What `vedette rules list` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     /// Write NDJSON even to a terminal
     #[arg(long)]
     json: bool,
-    /// Also load rules from this file or folder
-    #[arg(long, value_name = "PATH")]
-    rules: Vec<PathBuf>,
-    /// Do not load the built-in rules
-    #[arg(long)]
-    no_builtin: bool,
+    #[command(flatten)]
+    selection: Selection,
 }
 
 /// What `vedette rules check` takes.
@@ -60,7 +79,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 fn list(arguments: &List) -> anyhow::Result<ExitCode> {
-    let rules = super::replay::load(&arguments.rules, arguments.no_builtin)?;
+    let rules = arguments.selection.load()?;
     let mut output = std::io::stdout().lock();
     let style = output::style(arguments.json);
     for loaded in &rules.rules {
@@ -167,7 +186,7 @@ fn report(file: RuleFile) -> Report {
                 Ok(program) => {
                     report.kind = Some(kind(&program));
                     report.findings = findings(&rule, program.warnings());
-                    report.not_observed = not_observed(&program, &schema);
+                    report.not_observed = not_observed(&rule, &program, &schema);
                     report.reason =
                         program.needs_end().map(|reason| format!("it runs in `hunt` only: {reason}"));
                     let known = |finding: &mut Finding| explain_field(finding, &rule);
@@ -191,19 +210,60 @@ fn explain_field(finding: &mut Finding, rule: &Rule) {
     }
 }
 
-/// What a rule needs that no source of any build provides: event categories, then fields, in the order of
-/// the query.
-fn not_observed(program: &Program, schema: &eql::Schema) -> Vec<String> {
+/// What a rule needs that no source of any build provides: event kinds in the order of the query, then fields.
+/// A kind is a category (`file`), or an action of one that is observed (`process:process_open`).
+fn not_observed(rule: &Rule, program: &Program, schema: &eql::Schema) -> Vec<String> {
     let mut missing: Vec<String> = Vec::new();
-    for category in program.categories().iter().flatten() {
-        if !CATEGORIES.contains(&category.as_str()) && !missing.contains(category) {
-            missing.push(category.clone());
+    let filters = match eql::parse(&rule.query).map(|query| query.body) {
+        Ok(Body::Event(filter)) => vec![filter],
+        Ok(Body::Sequence(sequence)) => sequence.terms.into_iter().map(|term| term.filter).collect(),
+        Ok(Body::Sample(sample)) => sample.terms.into_iter().map(|term| term.filter).collect(),
+        Err(_) => Vec::new(),
+    };
+    for kind in filters.iter().filter_map(unobserved_kind) {
+        if !missing.contains(&kind) {
+            missing.push(kind);
         }
     }
     let fields = program.fields().iter().map(|id| schema.path(*id));
     missing
         .extend(fields.filter(|path| !matches!(schema::lookup(path), Known::Observed(_))).map(str::to_owned));
     missing
+}
+
+/// Returns the kind of event that a term asks for, if no source provides it.
+fn unobserved_kind(filter: &EventFilter) -> Option<String> {
+    let known: Vec<&str> = match &filter.category {
+        None => EVENT_KINDS.iter().flat_map(|(_, actions)| *actions).copied().collect(),
+        Some(category) => match EVENT_KINDS.iter().find(|(name, _)| name == category) {
+            Some((_, actions)) => actions.to_vec(),
+            None => return Some(category.clone()),
+        },
+    };
+    let asked = asked_actions(&filter.condition)?;
+    let category = filter.category.as_deref().unwrap_or("any");
+    let none = !asked.iter().any(|action| known.contains(&action.as_str()));
+    none.then(|| format!("{category}:{}", asked.join("|")))
+}
+
+/// Returns the values that a condition allows `event.action` to have, if it names them.
+fn asked_actions(condition: &Expr) -> Option<Vec<String>> {
+    let is_action =
+        |expr: &Expr| matches!(&expr.kind, ExprKind::Field(field) if field.path == "event.action");
+    let text = |expr: &Expr| match &expr.kind {
+        ExprKind::Literal(Literal::Str(text)) => Some(text.clone()),
+        _ => None,
+    };
+    match &condition.kind {
+        ExprKind::And(operands) => operands.iter().find_map(asked_actions),
+        ExprKind::Compare { operator: Comparison::Equal, left, right } if is_action(left) => {
+            text(right).map(|action| vec![action])
+        }
+        ExprKind::In { value, negated: false, insensitive: false, list } if is_action(value) => {
+            list.iter().map(text).collect()
+        }
+        _ => None,
+    }
 }
 
 fn kind(program: &Program) -> &'static str {

@@ -7,6 +7,10 @@
 //! - [`Program::new`] compiles it over the field ids of a [`Schema`].
 //! - [`Engine`] runs programs over records and gives out [`Match`]es.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod ast;
 mod compile;
 mod diagnostic;

@@ -22,6 +22,8 @@ from eql.engine import PythonEngine
 
 # Topic: why the two differ.
 DIFFERENT = {
+    "division of negative numbers": "eql rounds down, and % has the right side's sign; Elasticsearch cuts towards zero",
+    "until on a first event": "eql keeps a partial that begins with the event that ends it; Elasticsearch does not",
     "case of ==": "eql compares text in any case; Elasticsearch's == is exact",
     "case of in": "eql compares text in any case; Elasticsearch's in is exact, in~ is not",
     "case of like": "eql ignores case; Elasticsearch's like is exact, like~ is not",
@@ -78,7 +80,8 @@ def topics(rng):
     yield "and, or, not", f'any where not (n > {n} and name == "{name}") or n == 3', None
     yield "in", f'any where name in ("{name}", "zsh") and n in (1, 2, {n})', None
     yield "arithmetic", f"any where n * 2 + 1 > {n} and n - 1 < 12", None
-    yield "division of whole numbers", f"any where n / 2 == {n // 2} or n % 3 == 1", None
+    yield "division of whole numbers", f"any where n >= 0 and (n / 2 == {abs(n) // 2} or n % 3 == 1)", None
+    yield "division of negative numbers", "any where n / 2 == -1 or n % 3 == 1", None
     yield "wildcards", f'any where path : "/*{name[:2]}*"', None
     yield "startsWith, endsWith", f'any where startsWith(path, "/t") or endsWith(name, "{name[-1]}")', None
     yield "stringContains, length", f'any where stringContains(path, "bin") and length(name) > {n % 5}', None
@@ -91,7 +94,8 @@ def topics(rng):
     yield "sequences of three", f"sequence by k with maxspan={span}s {two} [{c} where true]", None
     yield "sequences without keys", f"sequence with maxspan={span}s {two}", None
     yield "keys of terms", f"sequence with maxspan={span}s [{a} where true] by k [{b} where true] by k", None
-    yield "until", f"sequence by k {two} until [{c} where n < 4]", None
+    yield "until", f"sequence by k [a where true] [b where n > {n}] until [c where n < 4]", None
+    yield "until on a first event", f"sequence by k [a where true] [b where n > {n}] until [a where n < 4]", None
     yield "runs", f"sequence by k [{a} where true] with runs=3 [{b} where true]", None
     yield "case of ==", 'any where name == "bash"', "case"
     yield "case of in", 'any where name in ("bash", "curl")', "case"
