@@ -182,7 +182,7 @@ fields! {
         "the flow, where the source knows the name", |e| network(e, |n| text(&n.destination_domain));
 
     "vedette.tick": Long, ALL, Live,
-        "a monotonic clock in nanoseconds; eslogger's `mach_time`", |e| Value::from(e.tick);
+        "a monotonic clock in nanoseconds, which orders events; eslogger has none in nanoseconds", |e| Value::from(e.tick);
     "vedette.pidversion": Long, ALL, Message,
         "`audit_token.pidversion`", |e| process(e, |p| number(p.pidversion));
     "vedette.audit_user_id": Keyword, ALL, Message,
