@@ -27,6 +27,7 @@ use image::Images;
 use store::{Instance, Store, Version};
 
 pub use image::{MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, entity_id};
+pub(crate) use image::{cut, file_name};
 pub use recorded::{Change, Recorded};
 
 /// How many processes are kept.
@@ -171,7 +172,11 @@ impl ProcessTable {
     pub fn fork(&mut self, host: HostRef<'_>, process: &Image<'_>, child: &Image<'_>, at: At) -> Seen {
         let parent_id = self.observed(host, process, at);
         let parent = self.version_of(parent_id, process.token.pidversion, at.order);
-        let id = match self.find(host, child) {
+        // A child whose start is not known is told from an earlier process of its pid by its pidversion.
+        let known = self
+            .find(host, child)
+            .filter(|id| child.start.is_some() || self.store.get(*id).of(child.token.pidversion).is_some());
+        let id = match known {
             Some(id) => id,
             None => self.enter(host, child, at, Some(parent.clone())),
         };
@@ -243,6 +248,7 @@ impl ProcessTable {
         let index = self.ensure(host, id, process, at);
         let parent = self.resolve(host, process.parent_token, process.ppid, at.order, Some(id));
         let seen = seen(&self.store.get(id).versions[index], false);
+        self.enforce();
         Seen { parent: parent.map(|parent| parent.process), ..seen }
     }
 

@@ -6,7 +6,9 @@ use eql::{FieldId, Scalar, Value};
 
 use crate::event::{CodeSignature, Package, Process, User};
 use crate::observation::Document;
-use crate::process_table::{Change, MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, Recorded};
+use crate::process_table::{
+    Change, MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, Recorded, cut, file_name,
+};
 use crate::{schema, timestamp};
 
 /// Names the fields that are read, and lists them for the source.
@@ -139,7 +141,7 @@ pub(super) fn recorded(document: &Document) -> Option<Recorded> {
         pidversion: number(document, PIDVERSION),
         entity_id: text(document, ENTITY_ID).unwrap_or_default(),
         start: borrowed(document, START).and_then(|text| timestamp::parse(text).ok()),
-        name: text(document, NAME).or_else(|| last_component(executable.as_deref()?)),
+        name: text(document, NAME).or_else(|| file_name(executable.as_deref()?).map(Arc::from)),
         executable,
         args_count: integer(document, ARGS_COUNT),
         args,
@@ -334,12 +336,4 @@ fn list(document: &Document, field: FieldId, room: usize) -> (Box<[Scalar]>, boo
     let kept: Box<[Scalar]> = kept.cloned().collect();
     let truncated = kept.len() < values.len();
     (kept, truncated)
-}
-
-fn last_component(path: &str) -> Option<Arc<str>> {
-    path.rsplit('/').next().filter(|name| !name.is_empty()).map(Arc::from)
-}
-
-fn cut(text: &str, room: usize) -> &str {
-    &text[..text.floor_char_boundary(room)]
 }

@@ -25,19 +25,23 @@ pub struct Gap {
 /// A stream, and an event type unless all are meant.
 type Counter = (u32, Option<u32>);
 
+/// A counter, how often its numbers have begun anew, and a number.
+type Key = (Counter, u32, u64);
+
 /// Follows the sequence numbers of all streams.
 #[derive(Debug, Default)]
 pub(super) struct Sequences {
     counters: HashMap<Counter, Last>,
-    /// Missing numbers by counter and the first of them.
-    open: BTreeMap<(Counter, u64), Missing>,
-    order: VecDeque<(Counter, u64)>,
+    /// Missing numbers by counter, run and the first of them.
+    open: BTreeMap<Key, Missing>,
+    order: VecDeque<Key>,
     /// Covers the gaps that are too many.
     older: Option<Gap>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Last {
+    run: u32,
     next: u64,
     at: i64,
 }
@@ -69,7 +73,7 @@ impl Sequences {
     }
 
     pub(super) fn gaps(&self) -> impl Iterator<Item = Gap> {
-        let open = self.open.iter().map(|((counter, first), missing)| Gap {
+        let open = self.open.iter().map(|((counter, _, first), missing)| Gap {
             event_type: counter.1,
             from: missing.from,
             to: missing.to,
@@ -79,69 +83,80 @@ impl Sequences {
     }
 
     fn count(&mut self, counter: Counter, number: u64, at: i64) {
+        let next = number.saturating_add(1);
         let Some(last) = self.counters.get_mut(&counter) else {
             // The first: what came before the recording is not missing from it.
             if self.counters.len() < MAX_COUNTERS {
-                self.counters.insert(counter, Last { next: number.saturating_add(1), at });
+                self.counters.insert(counter, Last { run: 0, next, at });
             }
             return;
         };
         let before = *last;
         if number >= before.next {
-            *last = Last { next: number.saturating_add(1), at };
+            *last = Last { next, at, ..before };
             if number > before.next {
-                self.note(counter, before.next, Missing { last: Some(number - 1), from: before.at, to: at });
+                let missing = Missing { last: Some(number - 1), from: before.at, to: at };
+                self.note((counter, before.run, before.next), missing);
             }
-        } else if !self.fill(counter, number, at) && at > before.at {
-            // Numbers begin anew with each client: eslogger was started again, and was blind in between.
-            *last_mut(&mut self.counters, counter) = Last { next: number.saturating_add(1), at };
-            self.note(counter, number, Missing { last: None, from: before.at, to: at });
+            return;
+        }
+        // Numbers begin anew with each client: where one is not late, eslogger was started again, and blind in
+        // between.
+        let run = before.run.wrapping_add(1);
+        let restarted = at > before.at && !self.is_missing((counter, before.run, number));
+        if restarted && let Some(last) = self.counters.get_mut(&counter) {
+            *last = Last { run, next, at };
+            self.note((counter, run, number), Missing { last: None, from: before.at, to: at });
+        } else {
+            self.fill((counter, before.run, number), at);
         }
     }
 
-    /// Takes a number that was missing; returns whether it was.
-    fn fill(&mut self, counter: Counter, number: u64, at: i64) -> bool {
-        let found = self.open.range((counter, 0)..=(counter, number)).next_back();
-        let Some((&key, &Missing { last: Some(last), from, to })) = found else { return false };
-        let first = key.1;
-        if number > last {
-            return false;
-        }
+    fn is_missing(&self, key: Key) -> bool {
+        self.around(key).is_some()
+    }
+
+    /// Returns the gap that a number lies in: its key, and its last number.
+    fn around(&self, (counter, run, number): Key) -> Option<(Key, u64, Missing)> {
+        let (key, missing) = self.open.range((counter, run, 0)..=(counter, run, number)).next_back()?;
+        let last = missing.last.filter(|last| number <= *last)?;
+        Some((*key, last, *missing))
+    }
+
+    /// Takes a number that comes late: it was missing, or is there twice.
+    fn fill(&mut self, late: Key, at: i64) {
+        let Some((key, last, gap)) = self.around(late) else { return };
+        let (counter, run, number) = late;
         self.open.remove(&key);
-        if first < number {
-            self.note(counter, first, Missing { last: Some(number - 1), from, to: at });
+        if key.2 < number {
+            self.note(key, Missing { last: Some(number - 1), to: at, ..gap });
         }
         if number < last {
-            self.note(counter, number + 1, Missing { last: Some(last), from: at, to });
+            self.note((counter, run, number + 1), Missing { last: Some(last), from: at, ..gap });
         }
-        true
     }
 
-    fn note(&mut self, counter: Counter, first: u64, missing: Missing) {
-        if self.open.insert((counter, first), missing).is_none() {
-            self.order.push_back((counter, first));
+    fn note(&mut self, key: Key, missing: Missing) {
+        if self.open.insert(key, missing).is_none() {
+            self.order.push_back(key);
         }
         // Of those that were noted, some may have been filled since.
         while self.order.len() > MAX_GAPS
             && let Some(key) = self.order.pop_front()
         {
             let Some(gap) = self.open.remove(&key) else { continue };
-            let missing = gap.last.map(|last| last - key.1 + 1);
+            let missing = gap.last.map(|last| last - key.2 + 1);
             let older = self.older.get_or_insert(Gap {
                 event_type: None,
+                missing: Some(0),
                 from: gap.from,
                 to: gap.to,
-                missing: Some(0),
             });
             older.from = older.from.min(gap.from);
             older.to = older.to.max(gap.to);
             older.missing = older.missing.zip(missing).map(|(sum, missing)| sum.saturating_add(missing));
         }
     }
-}
-
-fn last_mut(counters: &mut HashMap<Counter, Last>, counter: Counter) -> &mut Last {
-    counters.entry(counter).or_insert(Last { next: 0, at: i64::MIN })
 }
 
 #[cfg(test)]
@@ -176,6 +191,10 @@ mod tests {
     fn numbers_that_begin_anew_are_a_gap_of_unknown_size() {
         assert_eq!(gaps(&[(5, 10), (6, 20), (0, 90), (1, 91)]), [(20, 90, None)]);
         assert_eq!(gaps(&[(5, 10), (u64::MAX, 20), (0, 90)]).len(), 2);
+        let thrice = gaps(&[(1, 10), (0, 20), (1, 21), (0, 90), (1, 91)]);
+        assert_eq!(thrice, [(10, 20, None), (21, 90, None)], "each restart is a gap of its own");
+        let both = gaps(&[(0, 10), (2, 12), (0, 20), (2, 22), (1, 21)]);
+        assert_eq!(both, [(10, 12, Some(1)), (12, 20, None)], "a late number is of the last run");
     }
 
     #[test]

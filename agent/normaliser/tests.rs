@@ -30,3 +30,8 @@ fn more_hosts_than_are_kept_do_not_grow_the_table() {
     assert!(hosts.by_id.len() <= MAX_HOSTS + 1);
     assert_eq!(&*hosts.own().described.id, RECORDED_HOST);
 }
+
+mod kernel;
+mod random;
+mod recordings;
+mod scenarios;

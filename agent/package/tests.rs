@@ -38,3 +38,141 @@ fn a_script_is_one_of_the_sandbox() {
         assert!(Script::parse(bad).is_none(), "{bad}");
     }
 }
+
+/// An image with these arguments; the first is the executable's path as well, unless `executable` is given.
+fn process(executable: &str, script: Option<&str>, args: &[&str]) -> Process {
+    Process {
+        executable: Some(executable.into()),
+        script: script.map(Arc::from),
+        args: args.iter().map(|arg| Scalar::from(*arg)).collect(),
+        ..Process::default()
+    }
+}
+
+#[test]
+fn a_session_tells_what_runs_and_who_says_so() {
+    const SCRIPT: &str = "/tmp/PKInstallSandbox.Ab1234/Scripts/com.example.pkg.Xy9876/postinstall";
+    let private = format!("/private{SCRIPT}");
+    let session: Arc<str> = "child".into();
+    let begun =
+        begin(&Process { name: Some("package_script_service".into()), ..Process::default() }, &session);
+    assert_eq!((&*begun.host, &*begun.session, begun.claimed.len()), ("package_script_service", "child", 0));
+    /// What it is, the image, and then script, path and what is claimed.
+    type Case<'a> = (&'a str, Process, Option<&'a str>, Option<&'a str>, &'a [&'a str]);
+    let cases: [Case<'_>; 6] = [
+        (
+            "an interpreter's argument is a claim",
+            process("/bin/bash", None, &["/bin/sh", SCRIPT, "/Users/x/a b.pkg", "/", "/", "/"]),
+            Some(SCRIPT),
+            Some("/Users/x/a b.pkg"),
+            &["identifier", "script", "path"],
+        ),
+        (
+            "a #! line is the kernel's word, the path behind it is not",
+            process("/bin/bash", Some(&private), &["/bin/sh", SCRIPT, "/tmp/a.pkg", "/"]),
+            Some(&private),
+            Some("/tmp/a.pkg"),
+            &["path"],
+        ),
+        (
+            "a #! line with an option, the script spelt as it was called",
+            process("/bin/bash", Some(SCRIPT), &["/bin/bash", "-x", "./postinstall", "/tmp/a.pkg"]),
+            Some(SCRIPT),
+            Some("/tmp/a.pkg"),
+            &["path"],
+        ),
+        (
+            "a compiled script is its own executable",
+            process(SCRIPT, None, &[SCRIPT, "/tmp/a.pkg", "/"]),
+            Some(SCRIPT),
+            Some("/tmp/a.pkg"),
+            &["path"],
+        ),
+        (
+            "a distribution's script",
+            process("/bin/bash", None, &["/bin/bash", "-c", "curl x"]),
+            None,
+            None,
+            &[],
+        ),
+        (
+            "a script named far behind is somebody's argument",
+            process("/bin/bash", None, &["/bin/bash", "-c", "x", "a", "b", SCRIPT]),
+            None,
+            None,
+            &[],
+        ),
+    ];
+    for (what, image, script, path, claimed) in cases {
+        let refined = refine(&begun, &image);
+        assert_eq!(refined.is_some(), script.is_some(), "{what}");
+        let refined = refined.unwrap_or_else(|| begun.clone());
+        assert_eq!(refined.script.as_deref(), script, "{what}");
+        assert_eq!(refined.identifier.as_deref(), script.map(|_| "com.example.pkg"), "{what}");
+        assert_eq!(refined.path.as_deref(), path, "{what}");
+        let names: Vec<&str> = refined.claimed.iter().filter_map(Scalar::as_str).collect();
+        assert_eq!(names, claimed, "{what}");
+        assert_eq!(refined.session, session, "{what}: the session stays");
+        // What runs later in the same process does not rename it.
+        if script.is_some() {
+            let later = "/tmp/PKInstallSandbox.Ab1234/Scripts/com.other.Xy9876/preinstall";
+            assert_eq!(refine(&refined, &process(later, None, &[later, "/tmp/b.pkg"])), None, "{what}");
+        }
+    }
+}
+
+#[test]
+fn the_installer_command_names_its_package() {
+    let host = process(
+        "/usr/sbin/installer",
+        None,
+        &["installer", "-verbose", "-pkg", "/tmp/a.pkg", "-target", "/"],
+    );
+    let begun = begin(&host, &"child".into());
+    assert_eq!(begun.path.as_deref(), Some("/tmp/a.pkg"));
+    assert_eq!(begun.claimed.iter().filter_map(Scalar::as_str).collect::<Vec<_>>(), ["path"]);
+    let without = begin(&process("/usr/sbin/installer", None, &["installer", "-pkg"]), &"child".into());
+    assert_eq!((without.path, without.claimed.len()), (None, 0));
+}
+
+#[test]
+fn a_recorded_host_is_signed_by_apple() {
+    let signed = |trusted: bool, signing_id: &str, team_id: Option<&str>| CodeSignature {
+        trusted,
+        signing_id: Some(signing_id.into()),
+        team_id: team_id.map(Arc::from),
+        ..CodeSignature::default()
+    };
+    let installer = |signature: Option<CodeSignature>| Process {
+        executable: Some("/usr/sbin/installer".into()),
+        code_signature: signature,
+        ..Process::default()
+    };
+    let apple = signed(true, "com.apple.installer", None);
+    assert!(is_recorded_host(&installer(Some(apple.clone())), None));
+    for (what, signature) in [
+        ("unsigned", None),
+        ("not trusted", Some(signed(false, "com.apple.installer", None))),
+        ("of a team", Some(signed(true, "com.apple.installer", Some("ABCDE12345")))),
+        ("not Apple's", Some(signed(true, "com.example.installer", None))),
+    ] {
+        assert!(!is_recorded_host(&installer(signature), None), "{what}");
+    }
+    assert!(!is_recorded_host(&installer(Some(apple)), Some(false)), "the kernel's word goes before");
+    let elsewhere = Process {
+        executable: Some("/tmp/installer".into()),
+        code_signature: Some(signed(true, "com.apple.bash", None)),
+        ..Process::default()
+    };
+    assert!(!is_recorded_host(&elsewhere, None), "a name is none");
+}
+
+#[test]
+fn the_plugin_host_is_one_wherever_apple_puts_it() {
+    let path = "/System/Library/PrivateFrameworks/InstallerPlugins.framework/XPCServices/x.xpc/Contents/MacOS/\
+                InstallerRemotePluginService-arm64";
+    assert!(image(path, "", true));
+    assert!(image("/Volumes/x/y", "com.apple.InstallerRemotePluginService-x86_64", true));
+    assert!(!image("/Users/x/InstallerRemotePluginService-arm64", "com.apple.other", true));
+    assert!(!image("/System/Library/x/InstallerRemotePluginService-other", "com.apple.other", true));
+}

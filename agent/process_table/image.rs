@@ -165,7 +165,7 @@ pub(super) fn weight(process: &Process) -> usize {
 }
 
 /// Returns a path's last component.
-pub(super) fn file_name(path: &str) -> Option<&str> {
+pub(crate) fn file_name(path: &str) -> Option<&str> {
     path.rsplit('/').next().filter(|name| !name.is_empty())
 }
 
@@ -212,15 +212,8 @@ pub(super) fn text(text: &str) -> Option<Arc<str>> {
 }
 
 /// Returns at most `room` bytes of `text`, in whole characters.
-pub(super) fn cut(text: &str, room: usize) -> &str {
-    if text.len() <= room {
-        return text;
-    }
-    let mut end = room;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+pub(crate) fn cut(text: &str, room: usize) -> &str {
+    &text[..text.floor_char_boundary(room)]
 }
 
 /// What the kernel's flags say of the signature, and in the words of Security.framework's error texts.

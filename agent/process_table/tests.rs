@@ -185,3 +185,176 @@ fn messages_of_any_kind_enter_a_process() {
     assert_eq!(table.counts().first_seen_alive, 1);
     assert!(table.at(HOST, 10, at(2).order, 0).is_some(), "it had begun long before");
 }
+
+#[test]
+fn what_has_ended_goes_first_then_what_was_not_used_then_sessions() {
+    let mut table = table(4);
+    let service = "/System/Library/PrivateFrameworks/PackageKit.framework/Versions/A/XPCServices/\
+                   package_script_service.xpc/Contents/MacOS/package_script_service";
+    let left = |table: &ProcessTable| {
+        let pids = 1..100;
+        pids.filter(|pid| !table.store.by_pid(0, *pid).is_empty()).collect::<Vec<u32>>()
+    };
+    // 2 is a host and 3 its session; 10 and 11 live; 12 and 13 have ended, 13 first.
+    let host = image(2, 1, 1, service, LAUNCHD);
+    table.fork(HOST, &host, &image(3, 1, 1, service, (2, 1)), at(1));
+    table.limits.processes = 6;
+    for pid in [10, 11, 12, 13] {
+        table.other(HOST, &image(pid, 1, 2, "/bin/x", LAUNCHD), at(2));
+    }
+    table.exit(HOST, &image(13, 1, 2, "/bin/x", LAUNCHD), at(3));
+    table.exit(HOST, &image(12, 1, 2, "/bin/x", LAUNCHD), at(4));
+    // A flow's look at what has ended does not keep it.
+    assert!(table.at(HOST, 13, at(5).order, 0).is_some());
+    let mut gone: Vec<u32> = Vec::new();
+    let mut before = left(&table);
+    for pid in 50..56 {
+        table.other(HOST, &host, at(5));
+        table.at(HOST, 10, at(5).order, 0);
+        table.other(HOST, &image(pid, 1, 5, "/bin/new", LAUNCHD), at(5));
+        let after = left(&table);
+        gone.extend(before.iter().copied().filter(|pid| !after.contains(pid)));
+        before = after;
+    }
+    assert_eq!(gone, [13, 12, 11, 50, 51, 52], "10 and the host are used, 3 is a session");
+    assert_eq!(table.counts().evicted, 6);
+    // Where there is nothing else, sessions go too: what has ended of them first.
+    table.exit(HOST, &image(3, 1, 1, service, (2, 1)), at(6));
+    table.fork(HOST, &host, &image(4, 1, 6, service, (2, 1)), at(6));
+    table.limits.processes = 2;
+    table.other(HOST, &host, at(6));
+    assert_eq!(left(&table), [3, 4]);
+    table.limits.processes = 1;
+    table.enforce();
+    assert_eq!(left(&table), [4]);
+}
+
+#[test]
+fn bytes_are_bounded_as_well() {
+    let mut table = ProcessTable::new(Limits { bytes: 1 << 20, ..Limits::default() }, true);
+    for pid in 10..200 {
+        let mut message = exec(image(pid, 2, 1, "/bin/echo", LAUNCHD));
+        message.args = vec!["x".repeat(100_000).into(); 10];
+        message.env = vec!["K=v".repeat(100_000).into(); 10];
+        message.cwd = Some("/".repeat(100_000).into());
+        message.script = Some("/".repeat(100_000).into());
+        let shell = image(pid, 1, 1, "/bin/sh", LAUNCHD);
+        let process = table.exec(HOST, &shell, &message, at(2)).process;
+        assert!(process.weight < 256 << 10, "{}", process.weight);
+        assert!(table.bytes() <= 1 << 20);
+    }
+    assert!(table.len() > 1 && table.counts().evicted > 0);
+    let sum: usize = (10..200)
+        .flat_map(|pid| table.store.by_pid(0, pid).iter().map(|id| table.store.get(*id).weight()))
+        .sum();
+    assert_eq!(sum, table.bytes(), "what goes is taken off");
+}
+
+#[test]
+fn a_process_that_execs_without_end_keeps_its_newest_images() {
+    let mut table = table(100);
+    for pidversion in 1..1_000u32 {
+        let (old, new) =
+            (image(10, pidversion, 1, "/bin/a", LAUNCHD), image(10, pidversion + 1, 1, "/bin/a", LAUNCHD));
+        table.exec(HOST, &old, &exec(new), at(pidversion.into()));
+    }
+    assert_eq!(table.len(), 1);
+    let id = table.store.by_pid(0, 10)[0];
+    assert_eq!(table.store.get(id).versions.len(), MAX_IMAGES);
+    assert_eq!(table.store.by_token(0, 10, 1_000), Some(id));
+    assert_eq!(table.store.by_token(0, 10, 1), None);
+}
+
+#[test]
+fn ancestry_is_bounded() {
+    let mut table = table(1_000);
+    let mut parent = image(100, 1, 1, "/bin/a", LAUNCHD);
+    for pid in 101..300u32 {
+        let child = image(pid, 1, i64::from(pid), "/bin/a", (pid - 1, 1));
+        let seen = table.fork(HOST, &parent, &child, at(pid.into()));
+        assert_eq!(seen.process.ancestry.len(), MAX_ANCESTRY.min(pid as usize - 100));
+        parent = child;
+    }
+}
+
+#[test]
+fn a_token_is_answered_as_well_as_can_be() {
+    let mut table = table(100);
+    table.exec(HOST, &image(10, 3, 1, "/bin/a", LAUNCHD), &exec(image(10, 5, 1, "/bin/b", LAUNCHD)), at(5));
+    let parent = |table: &mut ProcessTable, pid: u32, token: (u32, u32), seconds: i64| {
+        let seen = table.other(HOST, &image(pid, 1, seconds, "/bin/c", token), at(seconds));
+        let parent = seen.parent.expect("a parent");
+        (parent.pid, parent.name.as_deref().map(str::to_owned))
+    };
+    let name = |name: &str| Some(name.to_owned());
+    for (what, pid, token, expected) in [
+        ("the image itself", 20, (10, 3), (10, name("a"))),
+        ("an image in between: the one before it", 21, (10, 4), (10, name("a"))),
+        ("a newer image, not told of", 22, (10, 6), (10, name("b"))),
+        ("an image of an earlier process of the pid", 23, (10, 2), (10, None)),
+        ("a pid that nobody has told of", 24, (99, 1), (99, None)),
+        ("launchd, which is always pid 1", 25, (1, 77), (1, name("launchd"))),
+    ] {
+        assert_eq!(parent(&mut table, pid, token, 6), expected, "{what}");
+    }
+    // One that has ended was nobody's parent later on.
+    table.exit(HOST, &image(10, 5, 1, "/bin/b", LAUNCHD), at(7));
+    assert_eq!(parent(&mut table, 26, (10, 9), 8), (10, None));
+}
+
+#[test]
+fn the_responsible_process_is_another() {
+    let mut table = table(100);
+    let token = |pid, pidversion| Some(Token { pid, pidversion, ..Token::default() });
+    table.other(HOST, &image(10, 5, 1, "/Applications/T.app/Contents/MacOS/T", LAUNCHD), at(1));
+    let child = Image { responsible_token: token(10, 5), ..image(11, 1, 2, "/bin/sh", LAUNCHD) };
+    let seen = table.other(HOST, &child, at(2));
+    assert_eq!(seen.effective_parent.unwrap().name.as_deref(), Some("T"));
+    // Its own token may be of its image before.
+    let own = Image { responsible_token: token(12, 1), ..image(12, 2, 2, "/bin/sh", LAUNCHD) };
+    assert!(table.other(HOST, &own, at(2)).effective_parent.is_none());
+}
+
+#[test]
+fn setuid_changes_the_user_without_an_exec() {
+    let mut table = table(100);
+    let before = image(10, 1, 1, "/usr/bin/su", LAUNCHD);
+    let root = table.other(HOST, &before, at(1)).process;
+    assert_eq!(root.user.as_ref().unwrap().name.as_deref(), Some("root"));
+    let mut after = before;
+    after.token.euid = 501;
+    let user = table.other(HOST, &after, at(2)).process.user.clone().unwrap();
+    assert_eq!((&*user.id, user.name, user.real_id.as_deref()), ("501", None, Some("0")));
+}
+
+#[test]
+fn the_kernels_flags_say_what_a_signature_is_worth() {
+    let mut images = Images::default();
+    for (what, flags, exists, trusted, status) in [
+        ("unsigned", 0, false, false, "code object is not signed at all"),
+        ("valid bit alone", 0x1, false, false, "code object is not signed at all"),
+        ("ad hoc", 0x2000_0003, true, false, "No error."),
+        ("signed", 0x2000_0001, true, true, "No error."),
+        ("tampered", 0x2000_0000, true, false, "invalid signature (code or signature have been modified)"),
+    ] {
+        let image = Image {
+            codesigning_flags: flags,
+            cdhash: Some("AB".into()),
+            team_id: Some("".into()),
+            ..image(1, 1, 1, "/x", LAUNCHD)
+        };
+        let signature = images.bare(&image).code_signature.unwrap();
+        assert_eq!(
+            (signature.exists, signature.trusted, signature.status),
+            (exists, trusted, Some(status)),
+            "{what}"
+        );
+        assert_eq!((signature.cdhash.as_deref(), signature.team_id), (Some("ab"), None), "{what}");
+    }
+}
+
+#[test]
+fn entity_ids_are_what_the_reference_says() {
+    // printf 'host\0%s\0%s' 10 1000 | sha256sum | cut -c-32
+    assert_eq!(&*entity_id("host", 10, 1000), "ad26047df170f848a28aa0139b218988");
+}

@@ -27,13 +27,14 @@ use Fate::{Dropped, Field, Used};
 const AUTH_ONLY: &str = "of authorisation events; the sensor sees notifications only";
 const FILE_STATE: &str = "the file's state at the time; no rule asks for it, and a path that was swapped is told \
                           by the cdhash";
+const TICKS: &str = "ticks of a unit that the recording does not tell: it differs between Macs";
 const DESCRIPTORS: &str = "which descriptors are open says little without what they lead to";
 
 /// The keys of the message's envelope and of exec, fork and exit, on macOS 13 to 27. Other event kinds are
 /// counted by name and not read.
 pub const KEYS: &[EsloggerKey] = &[
     key("envelope", "time", Field(&["@timestamp"])),
-    key("envelope", "mach_time", Field(&["vedette.tick"])),
+    key("envelope", "mach_time", Dropped(TICKS)),
     key("envelope", "global_seq_num", Field(&["event.sequence", "vedette.gap"])),
     key("envelope", "seq_num", Field(&["vedette.gap"])),
     key("envelope", "event_type", Used("which counter `seq_num` belongs to")),

@@ -32,7 +32,7 @@ const ARGS: &str = "exec `args`; a fork's child has its parent's; the rest from 
 const RESPONSIBLE: &str = "the image that `responsible_audit_token` names, unless the process is its own";
 const PARENT: &str = "the image that the message's own `parent_audit_token` names, from the process table";
 const FLAGS: &str = "`codesigning_flags` of the image";
-const SESSION: &str = "the process table: install sessions, docs on `vedette.package`";
+const SESSION: &str = "the install session that the process descends from, see below";
 const FLOW: &str = "the flow";
 
 fields! {
@@ -59,59 +59,83 @@ fields! {
     "host.mac": [Keyword], ALL, Live, "the Mac's interfaces", |e| Value::List(&e.host.mac);
     "host.os.type": Keyword, ALL, Sensor, "`macos`, unless the document names another", |e| os(e, "macos");
     "host.os.family": Keyword, ALL, Sensor, "`macos`, unless the document names another", |e| os(e, "macos");
-    "host.os.platform": Keyword, ALL, Sensor, "`macos`, unless the document names another", |e| os(e, "macos");
+    "host.os.platform": Keyword, ALL, Sensor,
+        "`macos`, unless the document names another", |e| os(e, "macos");
     "host.os.name": Keyword, ALL, Sensor, "`macOS`, unless the document names another", |e| os(e, "macOS");
     "host.os.version": Keyword, ALL, Live, "`kern.osproductversion`", |e| text(&e.host.os_version);
     "host.os.full": Keyword, ALL, Live, "name and version", |e| text(&e.host.os_full);
     "host.os.kernel": Keyword, ALL, Live, "`uname`", |e| text(&e.host.os_kernel);
 
-    "user.id": Keyword, ALL, Message, "`audit_token.euid` of the image, as text", |e| user(e, |u| filled(&u.id));
-    "user.name": Keyword, ALL, Live, "`root` for uid 0; others by a live sensor", |e| user(e, |u| text(&u.name));
-    "user.Ext.real.id": Keyword, ALL, Message, "`audit_token.ruid`, as text", |e| user(e, |u| text(&u.real_id));
+    "user.id": Keyword, ALL, Message,
+        "`audit_token.euid` of the image, as text", |e| user(e, |u| filled(&u.id));
+    "user.name": Keyword, ALL, Live,
+        "`root` for uid 0; others by a live sensor", |e| user(e, |u| text(&u.name));
+    "user.Ext.real.id": Keyword, ALL, Message,
+        "`audit_token.ruid`, as text", |e| user(e, |u| text(&u.real_id));
     "user.Ext.real.name": Keyword, ALL, Live,
         "`root` for uid 0; others by a live sensor", |e| user(e, |u| text(&u.real_name));
     "group.id": Keyword, ALL, Message, "`audit_token.egid`, as text", |e| user(e, |u| text(&u.group_id));
-    "group.name": Keyword, ALL, Live, "`wheel` for gid 0; others by a live sensor", |e| user(e, |u| text(&u.group_name));
-    "group.Ext.real.id": Keyword, ALL, Message, "`audit_token.rgid`, as text", |e| user(e, |u| text(&u.real_group_id));
+    "group.name": Keyword, ALL, Live,
+        "`wheel` for gid 0; others by a live sensor", |e| user(e, |u| text(&u.group_name));
+    "group.Ext.real.id": Keyword, ALL, Message,
+        "`audit_token.rgid`, as text", |e| user(e, |u| text(&u.real_group_id));
     "group.Ext.real.name": Keyword, ALL, Live,
         "`wheel` for gid 0; others by a live sensor", |e| user(e, |u| text(&u.real_group_name));
 
-    "process.pid": Long, ALL, Message, "`audit_token.pid` of the image", |e| process(e, |p| pid(p.pid));
+    "process.pid": Long, ALL, Message, "`audit_token.pid` of the image", |e| process(e, pid);
     "process.entity_id": Keyword, ALL, Table,
-        "a hash of host.id, pid and `start_time`: the same over exec, new at fork", |e| process(e, |p| filled(&p.entity_id));
-    "process.name": Keyword, ALL, Message, "the last component of `process.executable`", |e| process(e, |p| text(&p.name));
+        "a hash of host.id, pid and `start_time`: the same over exec, new at fork",
+        |e| process(e, |p| filled(&p.entity_id));
+    "process.name": Keyword, ALL, Message,
+        "the last component of `process.executable`", |e| process(e, |p| text(&p.name));
     "process.executable": Keyword, ALL, Message, IMAGE, |e| process(e, |p| text(&p.executable));
     "process.args": [Keyword], ALL, Message, ARGS, |e| process(e, |p| Value::List(&p.args));
-    "process.args_count": Long, ALL, Message, "how many `args` there were, kept or not", |e| process(e, args_count);
+    "process.args_count": Long, ALL, Message,
+        "how many `args` there were, kept or not", |e| process(e, args_count);
     "process.command_line": Keyword, ALL, Message,
         "exec `args` joined by spaces, at most 32 KiB", |e| process(e, |p| text(&p.command_line));
     "process.Ext.command_line_truncated": Boolean, ALL, Message,
         "whether `process.command_line` was longer", |e| process(e, |p| noted(p.command_line_truncated));
-    "process.working_directory": Keyword, ALL, Message, "exec `cwd.path`", |e| process(e, |p| text(&p.working_directory));
+    "process.working_directory": Keyword, ALL, Message,
+        "exec `cwd.path`", |e| process(e, |p| text(&p.working_directory));
     "process.env_vars": [Keyword], ALL, Message,
-        "exec `env`; off by default, since environments hold secrets", |e| process(e, |p| Value::List(&p.env_vars));
-    "process.start": Date, ALL, Message, "`start_time`: when the process was forked", |e| dated(e, e.start_text());
+        "exec `env`; off by default, since environments hold secrets",
+        |e| process(e, |p| Value::List(&p.env_vars));
+    "process.start": Date, ALL, Message,
+        "`start_time`: when the process was forked", |e| dated(e, e.start_text());
     "process.exit_code": Long, END, Message,
         "exit `stat`: the exit code, or 128 and the signal's number", |e| Value::from(e.exit_code);
-    "process.group_leader.pid": Long, ALL, Message, "`group_id`", |e| process(e, |p| number(p.group_leader_pid));
-    "process.session_leader.pid": Long, ALL, Message, "`session_id`", |e| process(e, |p| number(p.session_leader_pid));
+    "process.group_leader.pid": Long, ALL, Message,
+        "`group_id`", |e| process(e, |p| number(p.group_leader_pid));
+    "process.session_leader.pid": Long, ALL, Message,
+        "`session_id`", |e| process(e, |p| number(p.session_leader_pid));
     "process.previous.executable": Keyword, EXEC, Message,
-        "exec `process.executable.path`: the image that was replaced", |e| process(e, |p| text(&p.previous_executable));
+        "exec `process.executable.path`: the image that was replaced",
+        |e| process(e, |p| text(&p.previous_executable));
     "process.Ext.ancestry": [Keyword], ALL, Table,
-        "entity ids, nearest first, of the parents recorded at fork, at most 64", |e| process(e, |p| Value::List(&p.ancestry));
+        "entity ids, nearest first, of the parents recorded at fork, at most 64",
+        |e| process(e, |p| Value::List(&p.ancestry));
     "process.Ext.script.path": Keyword, ALL, Message,
         "exec `script.path`: only where a `#!` line was run", |e| process(e, |p| text(&p.script));
-    "process.Ext.effective_parent.pid": Long, ALL, Message, "`responsible_audit_token.pid`, unless its own", |e| effective(e, |p| pid(p.pid));
-    "process.Ext.effective_parent.entity_id": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| filled(&p.entity_id));
-    "process.Ext.effective_parent.name": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| text(&p.name));
-    "process.Ext.effective_parent.executable": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| text(&p.executable));
-    "process.code_signature.exists": Boolean, ALL, Message, FLAGS, |e| signature(e, |s| Value::Bool(s.exists));
+    "process.Ext.effective_parent.pid": Long, ALL, Message,
+        "`responsible_audit_token.pid`, unless its own", |e| effective(e, pid);
+    "process.Ext.effective_parent.entity_id": Keyword, ALL, Table,
+        RESPONSIBLE, |e| effective(e, |p| filled(&p.entity_id));
+    "process.Ext.effective_parent.name": Keyword, ALL, Table,
+        RESPONSIBLE, |e| effective(e, |p| text(&p.name));
+    "process.Ext.effective_parent.executable": Keyword, ALL, Table,
+        RESPONSIBLE, |e| effective(e, |p| text(&p.executable));
+    "process.code_signature.exists": Boolean, ALL, Message,
+        FLAGS, |e| signature(e, |s| Value::Bool(s.exists));
     "process.code_signature.trusted": Boolean, ALL, Message,
-        "`codesigning_flags`: signed, valid and not ad hoc. The kernel's word; no certificate is looked at", |e| signature(e, |s| Value::Bool(s.trusted));
+        "`codesigning_flags`: signed, valid and not ad hoc. The kernel's word; no certificate is looked at",
+        |e| signature(e, |s| Value::Bool(s.trusted));
     "process.code_signature.status": Keyword, ALL, Message,
         "`codesigning_flags`, in Security.framework's words", |e| signature(e, |s| Value::from(s.status));
-    "process.code_signature.signing_id": Keyword, ALL, Message, "`signing_id`", |e| signature(e, |s| text(&s.signing_id));
-    "process.code_signature.team_id": Keyword, ALL, Message, "`team_id`", |e| signature(e, |s| text(&s.team_id));
+    "process.code_signature.signing_id": Keyword, ALL, Message,
+        "`signing_id`", |e| signature(e, |s| text(&s.signing_id));
+    "process.code_signature.team_id": Keyword, ALL, Message,
+        "`team_id`", |e| signature(e, |s| text(&s.team_id));
 
     "process.parent.pid": Long, ALL, Message, "`parent_audit_token.pid`, else `ppid`", parent_pid;
     "process.parent.entity_id": Keyword, ALL, Table, PARENT, parent_entity_id;
@@ -120,18 +144,27 @@ fields! {
     "process.parent.args": [Keyword], ALL, Table, PARENT, |e| parent(e, |p| Value::List(&p.args));
     "process.parent.args_count": Long, ALL, Table, PARENT, |e| parent(e, args_count);
     "process.parent.command_line": Keyword, ALL, Table, PARENT, |e| parent(e, |p| text(&p.command_line));
-    "process.parent.working_directory": Keyword, ALL, Table, PARENT, |e| parent(e, |p| text(&p.working_directory));
+    "process.parent.working_directory": Keyword, ALL, Table,
+        PARENT, |e| parent(e, |p| text(&p.working_directory));
     "process.parent.start": Date, ALL, Table, PARENT, |e| dated(e, e.parent_start_text());
-    "process.parent.code_signature.exists": Boolean, ALL, Table, PARENT, |e| parent_signature(e, |s| Value::Bool(s.exists));
-    "process.parent.code_signature.trusted": Boolean, ALL, Table, PARENT, |e| parent_signature(e, |s| Value::Bool(s.trusted));
-    "process.parent.code_signature.status": Keyword, ALL, Table, PARENT, |e| parent_signature(e, |s| Value::from(s.status));
-    "process.parent.code_signature.signing_id": Keyword, ALL, Table, PARENT, |e| parent_signature(e, |s| text(&s.signing_id));
-    "process.parent.code_signature.team_id": Keyword, ALL, Table, PARENT, |e| parent_signature(e, |s| text(&s.team_id));
+    "process.parent.code_signature.exists": Boolean, ALL, Table,
+        PARENT, |e| parent_signature(e, |s| Value::Bool(s.exists));
+    "process.parent.code_signature.trusted": Boolean, ALL, Table,
+        PARENT, |e| parent_signature(e, |s| Value::Bool(s.trusted));
+    "process.parent.code_signature.status": Keyword, ALL, Table,
+        PARENT, |e| parent_signature(e, |s| Value::from(s.status));
+    "process.parent.code_signature.signing_id": Keyword, ALL, Table,
+        PARENT, |e| parent_signature(e, |s| text(&s.signing_id));
+    "process.parent.code_signature.team_id": Keyword, ALL, Table,
+        PARENT, |e| parent_signature(e, |s| text(&s.team_id));
 
-    "Effective_process.pid": Long, ALL, Message, "as `process.Ext.effective_parent.pid`", |e| effective(e, |p| pid(p.pid));
-    "Effective_process.entity_id": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| filled(&p.entity_id));
+    "Effective_process.pid": Long, ALL, Message,
+        "as `process.Ext.effective_parent.pid`", |e| effective(e, pid);
+    "Effective_process.entity_id": Keyword, ALL, Table,
+        RESPONSIBLE, |e| effective(e, |p| filled(&p.entity_id));
     "Effective_process.name": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| text(&p.name));
-    "Effective_process.executable": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| text(&p.executable));
+    "Effective_process.executable": Keyword, ALL, Table,
+        RESPONSIBLE, |e| effective(e, |p| text(&p.executable));
 
     "network.direction": Keyword, NETWORK, Flow, FLOW, |e| network(e, |n| Value::from(n.direction));
     "network.transport": Keyword, NETWORK, Flow, FLOW, |e| network(e, |n| Value::from(n.transport));
@@ -140,42 +173,54 @@ fields! {
     "source.ip": Ip, NETWORK, Flow, FLOW, |e| network(e, |n| text(&n.source_ip));
     "source.port": Long, NETWORK, Flow, FLOW, |e| network(e, |n| port(n.source_port));
     "source.bytes": Long, NETWORK, Flow, FLOW, |e| network(e, |n| unsigned(n.source_bytes));
-    "destination.address": Keyword, NETWORK, Flow, "`destination.ip`", |e| network(e, |n| text(&n.destination_ip));
+    "destination.address": Keyword, NETWORK, Flow,
+        "`destination.ip`", |e| network(e, |n| text(&n.destination_ip));
     "destination.ip": Ip, NETWORK, Flow, FLOW, |e| network(e, |n| text(&n.destination_ip));
     "destination.port": Long, NETWORK, Flow, FLOW, |e| network(e, |n| port(n.destination_port));
     "destination.bytes": Long, NETWORK, Flow, FLOW, |e| network(e, |n| unsigned(n.destination_bytes));
-    "destination.domain": Keyword, NETWORK, Flow, "the flow, where the source knows the name", |e| network(e, |n| text(&n.destination_domain));
+    "destination.domain": Keyword, NETWORK, Flow,
+        "the flow, where the source knows the name", |e| network(e, |n| text(&n.destination_domain));
 
-    "vedette.tick": Long, ALL, Live, "a monotonic clock in nanoseconds; eslogger's `mach_time`", |e| Value::from(e.tick);
-    "vedette.pidversion": Long, ALL, Message, "`audit_token.pidversion`", |e| process(e, |p| number(p.pidversion));
+    "vedette.tick": Long, ALL, Live,
+        "a monotonic clock in nanoseconds, which orders events; eslogger has none in nanoseconds", |e| Value::from(e.tick);
+    "vedette.pidversion": Long, ALL, Message,
+        "`audit_token.pidversion`", |e| process(e, |p| number(p.pidversion));
     "vedette.audit_user_id": Keyword, ALL, Message,
         "`audit_token.auid`: who logged in, unchanged by sudo", |e| user(e, |u| text(&u.audit_id));
     "vedette.executable_truncated": Boolean, ALL, Message,
         "`executable.path_truncated`, where it is so", |e| process(e, |p| noted(p.executable_truncated));
     "vedette.args_truncated": Boolean, ALL, Message,
         "where `process.args` is not complete: 64 KiB are kept", |e| process(e, |p| noted(p.args_truncated));
-    "vedette.tty": Keyword, ALL, Message, "`tty.path`; ECS's `process.tty` has no path", |e| process(e, |p| text(&p.tty));
-    "vedette.architecture": Keyword, ALL, Message, "exec `image_cputype`", |e| process(e, |p| Value::from(p.architecture));
+    "vedette.tty": Keyword, ALL, Message,
+        "`tty.path`; ECS's `process.tty` has no path", |e| process(e, |p| text(&p.tty));
+    "vedette.architecture": Keyword, ALL, Message,
+        "exec `image_cputype`", |e| process(e, |p| Value::from(p.architecture));
     "vedette.dyld_exec_path": Keyword, ALL, Message,
         "exec `dyld_exec_path`, where it is not the executable", |e| process(e, |p| text(&p.dyld_exec_path));
-    "vedette.es_client": Boolean, ALL, Message, "`is_es_client`, where it is so", |e| process(e, |p| noted(p.es_client));
+    "vedette.es_client": Boolean, ALL, Message,
+        "`is_es_client`, where it is so", |e| process(e, |p| noted(p.es_client));
     "vedette.platform_binary": Boolean, ALL, Message,
         "`is_platform_binary`: the kernel vouches that it came with macOS", platform_binary;
     "vedette.cdhash": Keyword, ALL, Message, "`cdhash`, in lower case", |e| signature(e, |s| text(&s.cdhash));
     "vedette.codesigning_flags": Long, ALL, Message, "`codesigning_flags`", codesigning_flags;
     "vedette.cs_validation_category": Long, ALL, Message,
-        "`cs_validation_category`, message version 10 on", |e| signature(e, |s| Value::from(s.validation_category));
-    "vedette.source": Keyword, NETWORK, Flow, "which of the Mac's network sources saw the flow", |e| network(e, |n| Value::from(n.source));
+        "`cs_validation_category`, message version 10 on",
+        |e| signature(e, |s| Value::from(s.validation_category));
+    "vedette.source": Keyword, NETWORK, Flow,
+        "which of the Mac's network sources saw the flow", |e| network(e, |n| Value::from(n.source));
     "vedette.attribution": Keyword, NETWORK, Table,
-        "how the flow's process was found: `named`, `pid`, `pid_after_exit`", |e| Value::from(e.attribution.map(|a| a.as_str()));
+        "how the flow's process was found: `named`, `pid`, `pid_after_exit`",
+        |e| Value::from(e.attribution.map(|a| a.as_str()));
     "vedette.package.host": Keyword, ALL, Table, SESSION, |e| package(e, |p| filled(&p.host));
-    "vedette.package.host_entity_id": Keyword, ALL, Table, SESSION, |e| package(e, |p| filled(&p.host_entity_id));
+    "vedette.package.host_entity_id": Keyword, ALL, Table,
+        SESSION, |e| package(e, |p| filled(&p.host_entity_id));
     "vedette.package.session": Keyword, ALL, Table, SESSION, |e| package(e, |p| filled(&p.session));
     "vedette.package.identifier": Keyword, ALL, Table, SESSION, |e| package(e, |p| text(&p.identifier));
     "vedette.package.script": Keyword, ALL, Table, SESSION, |e| package(e, |p| text(&p.script));
     "vedette.package.path": Keyword, ALL, Table, SESSION, |e| package(e, |p| text(&p.path));
     "vedette.package.claimed": [Keyword], ALL, Table,
-        "which of identifier, script and path come from arguments", |e| package(e, |p| Value::List(&p.claimed));
+        "which of identifier, script and path come from arguments",
+        |e| package(e, |p| Value::List(&p.claimed));
 }
 
 /// What the sensor says of its own events; a document speaks for itself.
@@ -230,7 +275,7 @@ fn dated<'a>(_: &'a Event, date: Option<&'a str>) -> Value<'a> {
 
 /// The parent's pid is known from the process's own image even where the parent is not.
 fn parent_pid(event: &Event) -> Value<'_> {
-    match parent(event, |parent| Value::Int(parent.pid.into())) {
+    match parent(event, pid) {
         Value::Missing => process(event, |process| number(process.parent_pid)),
         pid => pid,
     }
@@ -314,8 +359,12 @@ fn noted<'a>(holds: bool) -> Value<'a> {
     if holds { Value::Bool(true) } else { Value::Missing }
 }
 
-fn pid<'a>(pid: u32) -> Value<'a> {
-    Value::Int(pid.into())
+/// A document may describe a process without its pid; of messages' processes only the kernel's has 0.
+fn pid(process: &Process) -> Value<'_> {
+    match (process.pid, process.pidversion) {
+        (0, None) => Value::Missing,
+        (pid, _) => Value::Int(pid.into()),
+    }
 }
 
 fn port<'a>(port: Option<u16>) -> Value<'a> {
