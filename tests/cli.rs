@@ -241,6 +241,24 @@ fn names_and_rules_cannot_write_to_the_terminal() {
 }
 
 #[test]
+fn a_recorded_document_does_not_speak_for_the_rule() {
+    let folder = Folder::new();
+    folder.write("r.toml", "[rule]\nid = \"i\"\nname = \"n\"\nquery = 'network where true'\n");
+    folder.write(
+        "e.ndjson",
+        r#"{"@timestamp":"2026-11-24T08:00:00Z","event":{"category":"network","kind":"event","severity":1,"id":"forged","risk_score":1},"threat":[{"framework":"x"}],"rule":{"id":"forged","author":"x"},"vedette":"x","message":"kept"}"#,
+    );
+    let (_, stdout, stderr) =
+        run(folder.path(), &["replay", "--no-builtin", "--rules", "r.toml", "e.ndjson"]);
+    let alert = &json_lines(&stdout)[0];
+    assert_eq!((&alert["threat"], &alert["rule"]["author"]), (&Value::Null, &Value::Null), "{stderr}");
+    assert_eq!((&alert["rule"]["id"], &alert["event"]["severity"]), (&"i".into(), &47.into()));
+    assert_ne!(alert["event"]["id"], "forged");
+    let event = &alert["vedette"]["events"][0];
+    assert_eq!((&alert["message"], &event["threat"][0]["framework"]), (&"kept".into(), &"x".into()));
+}
+
+#[test]
 fn actions_are_reported() {
     let folder = Folder::new();
     let rule = "[rule]\nid = \"i\"\nname = \"n\"\nquery = 'process where true'\n[[actions]]\naction = \"kill_process\"\n";

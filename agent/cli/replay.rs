@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use anyhow::bail;
 
 use super::output;
+use super::rules::Selection;
 use crate::alert::Alert;
 use crate::detector::RuleSet;
 use crate::readable::visible;
 use crate::replay::{self, Options, Output, Summary};
-use crate::rule;
 use crate::sink::{FileSink, Sink, SinkError, StdoutSink, UnifiedLogSink};
 use crate::source::Lines;
 
@@ -22,12 +22,8 @@ pub(super) struct Arguments {
     /// Write alerts as NDJSON even to a terminal
     #[arg(long)]
     json: bool,
-    /// Also load rules from this file or folder; a rule with a built-in one's id replaces it
-    #[arg(long, value_name = "PATH")]
-    rules: Vec<PathBuf>,
-    /// Do not load the built-in rules
-    #[arg(long)]
-    no_builtin: bool,
+    #[command(flatten)]
+    selection: Selection,
     /// Also append alerts to this file, those that it holds already excepted
     #[arg(long, value_name = "FILE")]
     alerts: Option<PathBuf>,
@@ -56,7 +52,7 @@ enum Stop {
 /// # Errors
 /// The command cannot run: a rule path or the alert file is unusable, a sink fails.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let rules = load(&arguments.rules, arguments.no_builtin)?;
+    let rules = arguments.selection.load()?;
     let rule_failed = crate::detector::has_errors(&rules.findings);
     for finding in &rules.findings {
         output::say(format_args!("{}", finding.rendered));
@@ -125,15 +121,6 @@ impl Sink for Sinks {
         self.log.flush()?;
         self.file.as_mut().map_or(Ok(()), Sink::flush)
     }
-}
-
-/// Loads the built-in rules and those of `paths`, later ones in the place of earlier ones with their id.
-pub(super) fn load(paths: &[PathBuf], no_builtin: bool) -> anyhow::Result<RuleSet> {
-    let mut files = if no_builtin { Vec::new() } else { rule::builtin() };
-    for path in paths {
-        files.extend(rule::load(path).map_err(anyhow::Error::msg)?);
-    }
-    Ok(RuleSet::load(files))
 }
 
 /// Opens recordings. One that cannot be opened is reported and does not keep the others from being read.

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use super::output;
 use crate::alert::json_line;
-use crate::detector::{compile, findings};
+use crate::detector::{RuleSet, compile, findings};
 use crate::readable::visible;
 use crate::rule::{self, Content, Finding, Rule, RuleFile};
 use crate::schema::{self, EVENT_KINDS, Known};
@@ -25,18 +25,36 @@ pub(super) enum Command {
     Check(Check),
 }
 
+/// Which rules are loaded.
+#[derive(Debug, clap::Args)]
+pub(super) struct Selection {
+    /// Also load rules from this file or folder; a rule with a built-in one's id replaces it
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+    /// Do not load the built-in rules
+    #[arg(long)]
+    no_builtin: bool,
+}
+
+impl Selection {
+    /// Loads the built-in rules and those of the paths, later ones in the place of earlier ones with their id.
+    pub(super) fn load(&self) -> anyhow::Result<RuleSet> {
+        let mut files = if self.no_builtin { Vec::new() } else { rule::builtin() };
+        for path in &self.rules {
+            files.extend(rule::load(path).map_err(anyhow::Error::msg)?);
+        }
+        Ok(RuleSet::load(files))
+    }
+}
+
 /// What `vedette rules list` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     /// Write NDJSON even to a terminal
     #[arg(long)]
     json: bool,
-    /// Also load rules from this file or folder
-    #[arg(long, value_name = "PATH")]
-    rules: Vec<PathBuf>,
-    /// Do not load the built-in rules
-    #[arg(long)]
-    no_builtin: bool,
+    #[command(flatten)]
+    selection: Selection,
 }
 
 /// What `vedette rules check` takes.
@@ -62,7 +80,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 fn list(arguments: &List) -> anyhow::Result<ExitCode> {
-    let rules = super::replay::load(&arguments.rules, arguments.no_builtin)?;
+    let rules = arguments.selection.load()?;
     let mut output = std::io::stdout().lock();
     let style = output::style(arguments.json);
     for loaded in &rules.rules {

@@ -367,10 +367,11 @@ struct Relations {
 struct Entities {
     set: HashSet<KeyPart>,
     order: VecDeque<KeyPart>,
+    bytes: usize,
 }
 
-/// How many processes one relation remembers; the oldest go first.
-const MAX_ENTITIES: usize = 1 << 16;
+/// How many bytes of process identities one relation remembers; the oldest go first.
+const ENTITY_BYTES: usize = 8 << 20;
 
 impl Relations {
     fn new(plans: Vec<RelationPlan>, lineage: Option<Lineage<FieldId>>) -> Self {
@@ -386,13 +387,19 @@ impl Relations {
             if !self.plans[index].filter.holds(&Context { record, bound: &[], related: &related }) {
                 continue;
             }
-            let Some(entity) = part(record.get(lineage.entity)) else { continue };
+            let entity = match record.get(lineage.entity) {
+                Value::List(values) => values.first().and_then(|value| part(Value::from(value))),
+                single => part(single),
+            };
+            let Some(entity) = entity else { continue };
             let known = &mut self.known[index];
             if known.set.insert(entity.clone()) {
+                known.bytes += entity.size();
                 known.order.push_back(entity);
-                if known.order.len() > MAX_ENTITIES
+                while known.bytes > ENTITY_BYTES
                     && let Some(oldest) = known.order.pop_front()
                 {
+                    known.bytes -= oldest.size();
                     known.set.remove(&oldest);
                 }
             }
@@ -404,10 +411,10 @@ impl Relations {
         let known = &self.known[index].set;
         let is_known = |value: Value<'_>| part(value).is_some_and(|entity| known.contains(&entity));
         match self.plans[index].relation {
-            Relation::Event => is_known(record.get(lineage.entity)),
-            Relation::Child => is_known(record.get(lineage.parent)),
+            Relation::Event => record.get(lineage.entity).any(is_known),
+            Relation::Child => record.get(lineage.parent).any(is_known),
             Relation::Descendant => {
-                is_known(record.get(lineage.parent)) || record.get(lineage.ancestry).any(is_known)
+                record.get(lineage.parent).any(is_known) || record.get(lineage.ancestry).any(is_known)
             }
         }
     }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::ast::Arithmetic;
 use crate::fold::{eq_folded, folded, folded_if};
 use crate::network::Network;
-use crate::wildcard::{find_from, find_last_from};
+use crate::wildcard::{Occurrence, find_from};
 
 /// A value while an expression is evaluated.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,7 +153,7 @@ impl Function {
                 };
                 // A start beyond the end finds nothing, not even nothing.
                 let from = text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(start)?;
-                let (at, _) = find_from(text, part, from, insensitive)?;
+                let (at, _) = find_from(text, part, from, insensitive, Occurrence::First)?;
                 Computed::Int(text[..at].chars().count() as i64)
             }
             Function::Substring => {
@@ -178,12 +178,9 @@ impl Function {
                     Computed::Null => false,
                     _ => return None,
                 };
-                let (_, start) = find_from(text, left, 0, insensitive)?;
-                let (end, _) = if greedy {
-                    find_last_from(text, right, start, insensitive)?
-                } else {
-                    find_from(text, right, start, insensitive)?
-                };
+                let (_, start) = find_from(text, left, 0, insensitive, Occurrence::First)?;
+                let occurrence = if greedy { Occurrence::Last } else { Occurrence::First };
+                let (end, _) = find_from(text, right, start, insensitive, occurrence)?;
                 Computed::Str(Cow::Owned(text[start..end].to_owned()))
             }
             Function::Number => number(text(0)?, argument(1))?,

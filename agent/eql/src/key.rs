@@ -91,15 +91,17 @@ impl KeyPart {
         }
     }
 
-    fn heap_size(&self) -> usize {
-        match self {
+    /// Returns about how many bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        let text = match self {
             KeyPart::Str(text) => text.len() + 16,
             _ => 0,
-        }
+        };
+        size_of::<KeyPart>() + text
     }
 }
 
 /// Returns about how many bytes a key takes.
 pub(crate) fn size(key: &Key) -> usize {
-    key.iter().map(|part| size_of::<KeyPart>() + part.heap_size()).sum()
+    key.iter().map(KeyPart::size).sum()
 }

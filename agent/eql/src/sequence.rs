@@ -10,7 +10,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::compile::{SequencePlan, TermPlan};
-use crate::key::{Key, keys};
+use crate::key::{self, Key, keys};
 use crate::partial::{Partial, PartialId, Store};
 use crate::predicate::Context;
 use crate::record::Record;
@@ -39,6 +39,7 @@ pub(crate) struct SequenceState<R> {
     sightings: Vec<Sightings>,
     /// Complete but for a trailing missing event, in the order of completion.
     waiting: VecDeque<Waiting<R>>,
+    waiting_bytes: usize,
     /// Complete, and watched for more events that satisfy the last term.
     followed: Option<Followed<R>>,
     scratch: Vec<Key>,
@@ -51,6 +52,13 @@ pub(crate) struct Complete<R> {
     pub(crate) events: Vec<R>,
 }
 
+impl<R: Record> Complete<R> {
+    /// About how many bytes it holds.
+    fn weight(&self) -> usize {
+        key::size(&self.key) + self.events.iter().map(|event| event.weight() + 64).sum::<usize>()
+    }
+}
+
 /// Later events that satisfy the last term of a match.
 #[derive(Debug)]
 pub(crate) struct Related<R> {
@@ -61,14 +69,16 @@ pub(crate) struct Related<R> {
 
 /// How many partials of one step and key are kept side by side where aliases tell them apart.
 const MAX_CANDIDATES: usize = 64;
-/// How many sightings of a missing term are kept in all.
-const MAX_SIGHTINGS: usize = 1 << 16;
-/// How many matches wait for a trailing missing event.
-const MAX_WAITING: usize = 1 << 16;
-/// How many matches are watched at once, and how many events are kept for each.
+/// How many bytes of sightings of a missing term are kept.
+const SIGHTING_BYTES: usize = 4 << 20;
+/// How many bytes of matches may wait for a trailing missing event.
+const WAITING_BYTES: usize = 4 << 20;
+/// How many matches are watched at once, and how many bytes of events they may gather together.
 const MAX_FOLLOWED: usize = 1 << 10;
+const RELATED_BYTES: usize = 4 << 20;
 /// How many matches of one key are watched at once: an event is looked at for each.
 const MAX_WINDOWS: usize = 16;
+/// How many events are gathered for one match.
 const MAX_RELATED: usize = 64;
 
 #[derive(Debug)]
@@ -92,6 +102,7 @@ impl<R: Record> SequenceState<R> {
             deadlines: VecDeque::new(),
             sightings: plan.missing.iter().map(|_| Sightings::default()).collect(),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             followed: follows.then(Followed::default),
             scratch: Vec::new(),
             plan,
@@ -337,15 +348,25 @@ impl<R: Record> SequenceState<R> {
                 Verdict::Refused => {}
                 Verdict::Accepted if self.waiting.is_empty() => accepted.push(complete),
                 // Matches come out in the order in which they were completed.
-                Verdict::Accepted => self.waiting.push_back(Waiting { complete, deadline: i64::MIN }),
-                Verdict::Until(deadline) => self.waiting.push_back(Waiting { complete, deadline }),
-            }
-            if self.waiting.len() > MAX_WAITING {
-                self.waiting.pop_front();
-                counters.evicted += 1;
+                Verdict::Accepted => self.put_off(complete, i64::MIN, counters),
+                Verdict::Until(deadline) => self.put_off(complete, deadline, counters),
             }
         }
         accepted
+    }
+
+    fn put_off(&mut self, complete: Complete<R>, deadline: i64, counters: &mut Counters) {
+        self.waiting_bytes += complete.weight();
+        self.waiting.push_back(Waiting { complete, deadline });
+        while self.waiting_bytes > WAITING_BYTES && self.take_waiting().is_some() {
+            counters.evicted += 1;
+        }
+    }
+
+    fn take_waiting(&mut self) -> Option<Waiting<R>> {
+        let waiting = self.waiting.pop_front()?;
+        self.waiting_bytes -= waiting.complete.weight();
+        Some(waiting)
     }
 
     /// Returns the matches that were put off and that `now`, which has passed, decides.
@@ -355,7 +376,7 @@ impl<R: Record> SequenceState<R> {
             && waiting.deadline < now
         {
             let seen = waiting.deadline > i64::MIN && self.is_seen_after(&waiting.complete, waiting.deadline);
-            if let Some(waiting) = self.waiting.pop_front()
+            if let Some(waiting) = self.take_waiting()
                 && !seen
             {
                 accepted.push(waiting.complete);
@@ -440,24 +461,32 @@ struct Waiting<R> {
 struct Sightings {
     times: HashMap<Key, VecDeque<i64>>,
     order: VecDeque<(i64, Key)>,
+    bytes: usize,
 }
 
 impl Sightings {
-    /// Returns whether the oldest sighting had to go.
+    /// Returns whether older sightings had to go.
     fn add(&mut self, key: Key, time: i64) -> bool {
         let times = self.times.entry(key.clone()).or_default();
         let at = times.partition_point(|own| *own <= time);
         times.insert(at, time);
+        self.bytes += Self::weight(&key);
         self.order.push_back((time, key));
-        let full = self.order.len() > MAX_SIGHTINGS;
-        if full {
+        let full = self.bytes > SIGHTING_BYTES;
+        while self.bytes > SIGHTING_BYTES {
             self.drop_oldest();
         }
         full
     }
 
+    /// About how many bytes one sighting takes, in both of its places.
+    fn weight(key: &Key) -> usize {
+        key::size(key) + 128
+    }
+
     fn drop_oldest(&mut self) {
         let Some((time, key)) = self.order.pop_front() else { return };
+        self.bytes -= Self::weight(&key);
         if let Some(times) = self.times.get_mut(&key) {
             if let Ok(at) = times.binary_search(&time) {
                 times.remove(at);
@@ -491,6 +520,8 @@ impl Sightings {
 struct Followed<R> {
     windows: HashMap<Key, Vec<Window<R>>>,
     order: VecDeque<(i64, Key, u64)>,
+    /// What the gathered events hold.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -502,7 +533,7 @@ struct Window<R> {
 
 impl<R> Default for Followed<R> {
     fn default() -> Self {
-        Followed { windows: HashMap::new(), order: VecDeque::new() }
+        Followed { windows: HashMap::new(), order: VecDeque::new(), bytes: 0 }
     }
 }
 
@@ -524,7 +555,7 @@ impl<R: Record> SequenceState<R> {
             return None;
         }
         let (_, key, serial) = followed.order.pop_front()?;
-        followed.close(&key, serial).filter(|related| !related.events.is_empty())
+        followed.close(&key, serial).filter(|related| related.dropped > 0 || !related.events.is_empty())
     }
 
     /// Gathers the event for the matches of its key that are watched. One that completes a match itself is
@@ -540,7 +571,8 @@ impl<R: Record> SequenceState<R> {
         }
         keys(&term.keys, record, keys_of);
         for key in keys_of.drain(..) {
-            for window in followed.windows.get_mut(&key).into_iter().flatten() {
+            let Followed { windows, bytes, .. } = &mut *followed;
+            for window in windows.get_mut(&key).into_iter().flatten() {
                 let since = window.bound.last().map_or(i64::MIN, R::time);
                 let context = Context { record, bound: &window.bound, related: verdicts.related };
                 if record.time() < since
@@ -549,7 +581,9 @@ impl<R: Record> SequenceState<R> {
                 {
                     continue;
                 }
-                if window.related.events.len() < MAX_RELATED {
+                let room = *bytes + record.weight() <= RELATED_BYTES;
+                if room && window.related.events.len() < MAX_RELATED {
+                    *bytes += record.weight();
                     window.related.events.push(record.clone());
                 } else {
                     window.related.dropped += 1;
@@ -559,11 +593,12 @@ impl<R: Record> SequenceState<R> {
     }
 }
 
-impl<R> Followed<R> {
+impl<R: Record> Followed<R> {
     fn close(&mut self, key: &Key, serial: u64) -> Option<Related<R>> {
         let windows = self.windows.get_mut(key)?;
         let at = windows.iter().position(|window| window.related.serial == serial)?;
         let related = windows.remove(at).related;
+        self.bytes -= related.events.iter().map(R::weight).sum::<usize>();
         if windows.is_empty() {
             self.windows.remove(key);
         }
@@ -601,7 +636,11 @@ impl<R: Record> SequenceState<R> {
             && *close < now
         {
             if let Some((_, key, serial)) = followed.order.pop_front() {
-                closed.extend(followed.close(&key, serial).filter(|related| !related.events.is_empty()));
+                closed.extend(
+                    followed
+                        .close(&key, serial)
+                        .filter(|related| related.dropped > 0 || !related.events.is_empty()),
+                );
             }
         }
         closed

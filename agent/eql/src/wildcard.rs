@@ -220,38 +220,33 @@ impl Piece {
     }
 }
 
-/// Returns the byte at which `needle` begins in `text`, from byte `from` on; folded compare if `insensitive`.
-pub(crate) fn find_from(text: &str, needle: &str, from: usize, insensitive: bool) -> Option<(usize, usize)> {
-    if !insensitive {
-        return text[from..].find(needle).map(|at| (from + at, from + at + needle.len()));
-    }
-    // Folding may change how many bytes a character has, so positions are counted in characters.
-    let needle = folded(needle);
-    let hay: String = text[from..].chars().map(fold).collect();
-    let at = hay.find(&*needle)?;
-    let skip = hay[..at].chars().count();
-    let length = needle.chars().count();
-    let mut boundaries =
-        text[from..].char_indices().map(|(at, _)| from + at).chain(std::iter::once(text.len())).skip(skip);
-    let start = boundaries.next()?;
-    let end = if length == 0 { start } else { boundaries.nth(length - 1)? };
-    Some((start, end))
+/// Which of several places is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occurrence {
+    First,
+    Last,
 }
 
-/// As [`find_from`], but the last place.
-pub(crate) fn find_last_from(
+/// Returns where `needle` begins and ends in `text`, in bytes, looked for from byte `from` on; both are folded
+/// to compare if `insensitive`.
+pub(crate) fn find_from(
     text: &str,
     needle: &str,
     from: usize,
     insensitive: bool,
+    occurrence: Occurrence,
 ) -> Option<(usize, usize)> {
+    let find = |text: &str, needle: &str| match occurrence {
+        Occurrence::First => text.find(needle),
+        Occurrence::Last => text.rfind(needle),
+    };
     if !insensitive {
-        return text[from..].rfind(needle).map(|at| (from + at, from + at + needle.len()));
+        return find(&text[from..], needle).map(|at| (from + at, from + at + needle.len()));
     }
+    // Folding may change how many bytes a character has, so positions are counted in characters.
     let needle = folded(needle);
     let hay: String = text[from..].chars().map(fold).collect();
-    let at = hay.rfind(&*needle)?;
-    let skip = hay[..at].chars().count();
+    let skip = hay[..find(&hay, &needle)?].chars().count();
     let length = needle.chars().count();
     let mut boundaries =
         text[from..].char_indices().map(|(at, _)| from + at).chain(std::iter::once(text.len())).skip(skip);
@@ -327,9 +322,9 @@ mod tests {
         #[test]
         fn places_agree_with_std(text in "[abé]{0,12}", needle in "[abé]{0,3}") {
             let expected = text.find(&needle).map(|at| (at, at + needle.len()));
-            prop_assert_eq!(find_from(&text, &needle, 0, true), expected);
+            prop_assert_eq!(find_from(&text, &needle, 0, true, Occurrence::First), expected);
             let expected = text.rfind(&needle).map(|at| (at, at + needle.len()));
-            prop_assert_eq!(find_last_from(&text, &needle, 0, true), expected);
+            prop_assert_eq!(find_from(&text, &needle, 0, true, Occurrence::Last), expected);
         }
     }
 }

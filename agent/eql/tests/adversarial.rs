@@ -202,3 +202,49 @@ fn hostile_rules_are_refused_with_a_reason() {
         assert!(!diagnostics.is_empty() && diagnostics.len() <= 50, "{}", &query[..40]);
     }
 }
+
+#[test]
+fn what_waits_and_what_follows_is_bounded_in_bytes() {
+    let queries = [
+        "sequence by k with maxspan=1d [a where true] [b where true] ![c where true]",
+        "sequence by k with maxspan=1d ![c where true] [a where true] [b where true]",
+        "sequence by k with maxspan=1d [a where true] [b where true]",
+    ];
+    let mut engine = engine(&queries, 16 << 20);
+    let mut out = Vec::new();
+    let key: Arc<str> = "k".repeat(10_000).into();
+    let mut matched = 0;
+    for number in 0..3_000 {
+        let key: Arc<[Scalar]> = [Scalar::from(&*format!("{number}{key}"))].into();
+        for category in ["c", "a", "b", "b"] {
+            let event = Event { time: number, category, key: key.clone() };
+            engine.push(&event, &mut out);
+        }
+        matched += matches(&out);
+        out.clear();
+    }
+    // Some 30 MB of keys have come by for each of the three, and 4 MB of each are kept.
+    let status = engine.status();
+    assert!(status.evicted > 2_000, "{status:?}");
+    assert!(matched >= 3_000, "{matched}");
+    engine.finish(&mut out);
+    assert!(matches(&out) < 1_000, "{}", matches(&out));
+}
+
+#[test]
+fn a_relation_forgets_its_oldest_processes() {
+    let mut schema = Schema::new();
+    let lineage = eql::Lineage { entity: "e".to_owned(), parent: "e".to_owned(), ancestry: "e".to_owned() };
+    let options = Options { lineage: Some(lineage), ..Options::default() };
+    let query = "b where event of [a where true]";
+    let program = Program::new(query, &mut schema, &options).unwrap();
+    let mut engine = Engine::new(EngineOptions::default());
+    engine.add(program);
+    let mut out = Vec::new();
+    for entity in 0..1_000_000 {
+        engine.push(&event(entity, "a", entity), &mut out);
+    }
+    engine.push(&event(1, "b", 0), &mut out);
+    engine.push(&event(1, "b", 999_999), &mut out);
+    assert_eq!(matches(&out), 1);
+}
