@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use eql::{FieldId, Record, Scalar, Value};
+use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
@@ -81,6 +82,8 @@ pub fn alert(matched: Matched<'_>) -> Option<Alert> {
     event.insert("module".into(), "vedette".into());
     event.insert("dataset".into(), "vedette.alert".into());
     document.insert("rule".into(), rule_object(rule));
+    // What a recorded document says under `threat` is not what this rule says.
+    document.remove("threat");
     if !rule.threat.is_empty() {
         document.insert("threat".into(), rule.threat.clone().into());
     }
@@ -119,33 +122,39 @@ pub fn enrichment(rule: &Arc<Rule>, follows: &str, events: &[Event], dropped: u6
 }
 
 impl Alert {
-    /// Returns the document as one line of JSON, without a line break.
-    ///
-    /// Beyond what JSON asks for, whatever a terminal or a reader of lines could take for more than a
-    /// character is escaped: DEL and C1 controls, line separators, bidirectional and invisible marks.
+    /// Returns the document as one line of JSON, without a line break: [`json_line`].
     pub fn to_line(&self) -> String {
-        let json = Json::Object(self.document.clone()).to_string();
-        let mut line = String::with_capacity(json.len());
-        for c in json.chars() {
-            if is_deceptive(c) {
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    let _ = write!(line, "\\u{unit:04x}");
-                }
-            } else {
-                line.push(c);
-            }
-        }
-        line
+        json_line(&self.document)
     }
+}
+
+/// Returns a document as one line of JSON, without a line break.
+///
+/// Beyond what JSON asks for, whatever a terminal or a reader of lines could take for more than a character
+/// is escaped: DEL and C1 controls, line separators, bidirectional and invisible marks. All of them can only
+/// stand in strings, so the line says the same.
+pub fn json_line(document: &impl Serialize) -> String {
+    let json = serde_json::to_string(document).expect("a document has texts for keys, and no writer to fail");
+    let mut line = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_deceptive(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                let _ = write!(line, "\\u{unit:04x}");
+            }
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 /// Whether a character acts on a terminal or on how text is read, instead of being seen.
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// `event.id`: the same for the same match, whoever finds it and when.

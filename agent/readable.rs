@@ -47,6 +47,18 @@ pub fn visible(text: &str) -> String {
     result
 }
 
+/// The most characters of one name among others in a line: a longer one would push them out of it.
+const MAX_NAME: usize = 36;
+
+/// The most characters of an address: as many as IPv6 has.
+const MAX_ADDRESS: usize = 39;
+
+/// The most bytes of one value that are looked at.
+const MAX_TEXT: usize = 1024;
+
+/// How many generations of a process tree are drawn as steps; what is deeper stands on the last one.
+const MAX_INDENT: usize = 8;
+
 struct Page {
     text: String,
     style: Style,
@@ -68,9 +80,7 @@ impl Page {
         } else {
             Colour::Yellow
         };
-        let word = self.paint(&severity.to_uppercase(), colour);
-        let name = self.paint(&visible(&alert.rule.name), Colour::Bold);
-        let _ = writeln!(self.text, "{word}  {name}");
+        self.title(&severity.to_uppercase(), colour, &alert.rule.name);
         self.row("time", &text(document.get("@timestamp")));
         let host = [get(document, "host.name"), get(document, "host.id")];
         self.row("host", &host.into_iter().flatten().next().map(|v| text(Some(v))).unwrap_or_default());
@@ -94,9 +104,7 @@ impl Page {
     }
 
     fn enrichment(&mut self, alert: &Alert, document: &Map<String, Json>) {
-        let name = self.paint(&visible(&alert.rule.name), Colour::Bold);
-        let word = self.paint("MORE", Colour::Yellow);
-        let _ = writeln!(self.text, "{word}  after: {name}");
+        self.title("MORE", Colour::Yellow, &format!("after: {}", alert.rule.name));
         self.row("follows", &alert.id);
         for event in get(document, "vedette.related").and_then(Json::as_array).into_iter().flatten() {
             self.row("event", &summary(event));
@@ -105,6 +113,14 @@ impl Page {
             Some(dropped) if dropped > 0 => self.row("", &format!("and {dropped} more")),
             _ => {}
         }
+    }
+
+    /// What it is in a word, and its name.
+    fn title(&mut self, word: &str, colour: Colour, name: &str) {
+        let room = self.style.width.saturating_sub(word.len() + 2).max(20);
+        let name = self.paint(&shorten(&visible(name), room), Colour::Bold);
+        let word = self.paint(word, colour);
+        let _ = writeln!(self.text, "{word}  {name}");
     }
 
     fn package(&mut self, document: &Map<String, Json>) {
@@ -116,8 +132,9 @@ impl Page {
             package["claimed"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
         for (label, key) in [("package", "identifier"), ("", "path"), ("", "script")] {
             if let Some(value) = package.get(key) {
-                let mark = if claimed.contains(&key) { "  (claimed)" } else { "" };
-                self.row(label, &format!("{key} {}{mark}", text(Some(value))));
+                // Before the value, which may be as long as its maker likes.
+                let mark = if claimed.contains(&key) { " (claimed)" } else { "" };
+                self.row(label, &format!("{key}{mark} {}", text(Some(value))));
             }
         }
         self.row(
@@ -139,15 +156,19 @@ impl Page {
         let mut depth = 0;
         for (index, node) in nodes.into_iter().flatten().enumerate() {
             let responsible = node["relation"] == "responsible";
-            let branch = if depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat(depth - 1)) };
+            let branch = match depth.min(MAX_INDENT) {
+                0 => String::new(),
+                depth => format!("{}└ ", "  ".repeat(depth - 1)),
+            };
             let pid = node.get("pid").map_or("?".to_owned(), |pid| pid.to_string());
             let command = ["command_line", "executable", "name"]
                 .iter()
                 .find_map(|key| node.get(*key))
                 .map(|v| text(Some(v)));
-            let user = node["user"]["name"].as_str().or_else(|| node["user"]["id"].as_str());
-            let user = user.map_or(String::new(), |user| format!(" as {}", visible(user)));
-            let name = node.get("name").map(|name| text(Some(name))).unwrap_or_default();
+            let user = node["user"].get("name").or_else(|| node["user"].get("id"));
+            let user =
+                user.map_or(String::new(), |user| format!(" as {}", shorten(&text(Some(user)), MAX_NAME)));
+            let name = shorten(&text(node.get("name")), MAX_NAME);
             let what = command.unwrap_or_else(|| "a process of which no more is known".to_owned());
             let note = if responsible { " (responsible)" } else { "" };
             let line = if name.is_empty() || what.starts_with(&name) {
@@ -168,14 +189,10 @@ impl Page {
         }
     }
 
-    /// A label and what it says; `value` is already visible text.
+    /// A label and what it says. Most values are visible text by now; to make it sure costs nothing.
     fn row(&mut self, label: &str, value: &str) {
         let room = self.style.width.saturating_sub(12).max(20);
-        let shown: String = if value.chars().count() > room {
-            value.chars().take(room - 1).chain(['…']).collect()
-        } else {
-            value.to_owned()
-        };
+        let shown = shorten(&visible(value), room);
         let label = self.paint(&format!("{label:<10}"), Colour::Dim);
         let _ = writeln!(self.text, "  {label}{shown}");
     }
@@ -217,10 +234,10 @@ fn summary(event: &Json) -> String {
     let at = |path: &str| event.pointer(&format!("/{}", path.replace('.', "/")));
     let time = text(at("@timestamp"));
     let time = time.split('T').nth(1).unwrap_or(&time).to_owned();
-    let name = text(at("process.name"));
+    let name = shorten(&text(at("process.name")), MAX_NAME);
     let what = match at("event.action").and_then(Json::as_str) {
         Some("exec") => {
-            let parent = text(at("process.parent.name"));
+            let parent = shorten(&text(at("process.parent.name")), MAX_NAME);
             let command = at("process.command_line").or_else(|| at("process.executable"));
             format!("{parent} ran {name}: {}", text(command))
         }
@@ -232,16 +249,33 @@ fn summary(event: &Json) -> String {
 
 fn destination(event: &Json) -> String {
     let destination = &event["destination"];
-    let mut shown = text(destination.get("domain").or_else(|| destination.get("address")));
-    let ip = text(destination.get("ip"));
+    let mut shown = shorten_start(&text(destination.get("domain").or_else(|| destination.get("address"))));
+    let ip = shorten(&text(destination.get("ip")), MAX_ADDRESS);
     if shown.is_empty() {
         shown = ip;
     } else if !ip.is_empty() && ip != shown {
         shown = format!("{shown} ({ip})");
     }
     match destination.get("port") {
-        Some(port) => format!("{shown} port {}", text(Some(port))),
+        Some(port) => format!("{shown} port {}", shorten(&text(Some(port)), MAX_NAME)),
         None => shown,
+    }
+}
+
+/// Text of at most `room` characters; of a longer one the beginning.
+fn shorten(text: &str, room: usize) -> String {
+    if text.chars().count() > room {
+        text.chars().take(room.saturating_sub(1)).chain(['…']).collect()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Of a long domain the end, which says whose it is.
+fn shorten_start(domain: &str) -> String {
+    match domain.chars().count().checked_sub(MAX_NAME) {
+        Some(excess) if excess > 0 => "…".chars().chain(domain.chars().skip(excess + 1)).collect(),
+        _ => domain.to_owned(),
     }
 }
 
@@ -271,10 +305,13 @@ fn get<'j>(document: &'j Map<String, Json>, path: &str) -> Option<&'j Json> {
     Some(value)
 }
 
-/// A JSON value as visible text.
+/// A JSON value as visible text, as much of it as a page could show: arguments can be megabytes.
 fn text(value: Option<&Json>) -> String {
     match value {
         None | Some(Json::Null) => String::new(),
+        Some(Json::String(text)) if text.len() > MAX_TEXT => {
+            visible(&text[..text.floor_char_boundary(MAX_TEXT)]) + "…"
+        }
         Some(Json::String(text)) => visible(text),
         Some(other) => visible(&other.to_string()),
     }

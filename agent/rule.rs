@@ -4,12 +4,15 @@
 //! protections-artifacts TOML. Both have `[rule]` with a query; the rest is what an alert says about it.
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use eql::{Level, Position};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use toml::Spanned;
+
+use crate::readable::visible;
 
 /// A rule, ready to be compiled.
 #[derive(Clone, Debug)]
@@ -131,6 +134,9 @@ pub struct Finding {
     pub rendered: String,
 }
 
+/// The largest rule file that is read, in bytes; public ones have at most some tens of KiB.
+const MAX_FILE: u64 = 1 << 20;
+
 /// The built-in rules.
 const BUILTIN: [(&str, &str); 2] = [
     (
@@ -170,12 +176,9 @@ pub fn load(path: &Path) -> Result<Vec<RuleFile>, String> {
         .map(|file| {
             let ruleset =
                 file.parent().and_then(Path::file_name).map_or("local".into(), |n| n.to_string_lossy());
-            let content = match std::fs::read(&file).map(String::from_utf8) {
-                Ok(Ok(text)) => parse(&file, &text, &ruleset),
-                Ok(Err(_)) => Content::Broken(unreadable(&file, "the file is not UTF-8 text")),
-                Err(error) => {
-                    Content::Broken(unreadable(&file, &format!("the file cannot be read: {error}")))
-                }
+            let content = match read(&file, metadata.is_dir()) {
+                Ok(text) => parse(&file, &text, &ruleset),
+                Err(reason) => Content::Broken(unreadable(&file, &reason)),
             };
             RuleFile { path: file, content }
         })
@@ -199,6 +202,25 @@ fn walk(folder: &Path, visited: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>)
         }
     }
     Ok(())
+}
+
+/// Reads a rule file. What merely lies in a folder must be a file: reading a pipe would wait for ever.
+fn read(path: &Path, in_folder: bool) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("the file cannot be read: {error}");
+    if in_folder && !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err("this is a pipe, a device or a socket, not a file".into());
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("the file is larger than {} MiB: this is no rule", MAX_FILE >> 20));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line =
+            1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+        format!("the file is not UTF-8 text, from line {line} on")
+    })
 }
 
 fn unreadable(path: &Path, message: &str) -> Finding {
@@ -402,14 +424,19 @@ fn finding(path: &Path, text: &str, at: usize, message: String, hint: Option<Str
 }
 
 impl Finding {
-    /// Makes a finding of a diagnostic about `text`, which begins at `origin` in the file.
+    /// Makes a finding of a diagnostic about `text`, which begins at `origin` in the file. Names and messages
+    /// may quote what others wrote: it is made visible.
     pub fn new(path: &Path, origin: Position, text: &str, diagnostic: &eql::Diagnostic) -> Self {
+        let mut diagnostic = diagnostic.clone();
+        diagnostic.message = visible(&diagnostic.message);
+        diagnostic.hint = diagnostic.hint.as_deref().map(visible);
+        let rendered = diagnostic.render(&visible(&path.display().to_string()), origin, text);
         Finding {
             level: diagnostic.level,
             position: Position::of(diagnostic.span.start, text).after(origin),
-            message: diagnostic.message.clone(),
-            hint: diagnostic.hint.clone(),
-            rendered: diagnostic.render(&path.display().to_string(), origin, text),
+            message: diagnostic.message,
+            hint: diagnostic.hint,
+            rendered,
         }
     }
 }

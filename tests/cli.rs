@@ -151,6 +151,122 @@ fn a_reader_that_goes_is_no_error() {
     assert_eq!(child.wait().expect("an end").code(), Some(0));
 }
 
+/// A pipe that nobody reads.
+fn gone() -> Stdio {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn the_alert_file_is_written_whether_or_not_anyone_reads_along() {
+    let folder = Folder::new();
+    let events = data("replay/silver-sparrow/events.ndjson");
+    run(folder.path(), &["replay", "--alerts", "read.ndjson", &events]);
+    let status = Command::new(env!("CARGO_BIN_EXE_vedette"))
+        .args(["replay", "--alerts", "unread.ndjson", &events])
+        .current_dir(folder.path())
+        .stdout(gone())
+        .stderr(Stdio::null())
+        .status();
+    assert_eq!(status.expect("the command runs").code(), Some(0));
+    let file = |name: &str| fs::read_to_string(folder.path().join(name)).expect("the alert file");
+    assert_eq!(file("unread.ndjson"), file("read.ndjson"));
+    assert_eq!(json_lines(&file("read.ndjson")).len(), 3);
+}
+
+#[test]
+fn standard_error_that_nobody_reads_changes_nothing() {
+    let folder = Folder::new();
+    let events = data("replay/root-postinstall/events.ndjson");
+    folder.write("bad.ndjson", "not JSON\n");
+    folder.write("bad.toml", "[rule]\n");
+    for arguments in [
+        vec!["replay", "bad.ndjson", &events],
+        vec!["replay", "--rules", "bad.toml", &events],
+        vec!["replay", "missing.ndjson"],
+        vec!["hunt", QUERY, "bad.ndjson", &events],
+        vec!["hunt", "process where", &events],
+        vec!["rules", "check", "bad.toml"],
+        vec!["rules", "list", "--rules", "bad.toml"],
+        vec!["run"],
+        vec!["frobnicate"],
+    ] {
+        let (code, stdout, _) = run(folder.path(), &arguments);
+        let output = Command::new(env!("CARGO_BIN_EXE_vedette"))
+            .args(&arguments)
+            .current_dir(folder.path())
+            .env_clear()
+            .stderr(gone())
+            .output();
+        let (unread, same, _) = text(&output.expect("the command runs"));
+        assert_eq!((unread, same), (code, stdout), "{arguments:?}");
+    }
+}
+
+#[test]
+fn names_and_rules_cannot_write_to_the_terminal() {
+    let folder = Folder::new();
+    let events = data("replay/root-postinstall/events.ndjson");
+    let hostile = "\u{1b}[31m\u{9b}2J\u{202e}\u{200b}";
+    let id = "a\\u001b[2J\\u009b\\u202e";
+    folder.write(
+        &format!("{hostile}.toml"),
+        format!("[rule]\nid = \"{id}\"\nname = \"{id}\"\nseverity = \"{id}\"\nquery = \"any where true\"\n"),
+    );
+    folder.write(
+        "query.toml",
+        format!("[rule]\nid = \"{id}\"\nname = \"{id}\"\nquery = 'any where a == \"{hostile}' # {hostile}\n"),
+    );
+    folder.write(
+        "good.toml",
+        format!("[rule]\nid = \"{id}\"\nname = \"{id}\"\nquery = 'process where process.name == \"curl\"'\n"),
+    );
+    folder.write(&format!("{hostile}.ndjson"), format!("{hostile}\n"));
+    for arguments in [
+        vec!["replay", "--no-builtin", "--rules", ".", &format!("{hostile}.ndjson"), &events],
+        vec!["rules", "check", "."],
+        vec!["rules", "list", "--rules", "."],
+        vec!["hunt", hostile, &events],
+        vec!["hunt", QUERY, &format!("missing{hostile}"), &events],
+        vec!["replay", "--rules", hostile, &events],
+    ] {
+        let (_, stdout, stderr) = run(folder.path(), &arguments);
+        assert!(!stderr.is_empty(), "{arguments:?}");
+        for output in [stdout, stderr] {
+            let acts = |c: char| c != '\n' && vedette::alert::is_deceptive(c);
+            assert!(!output.contains(acts), "{arguments:?}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_recorded_document_does_not_speak_for_the_rule() {
+    let folder = Folder::new();
+    folder.write("r.toml", "[rule]\nid = \"i\"\nname = \"n\"\nquery = 'network where true'\n");
+    folder.write(
+        "e.ndjson",
+        r#"{"@timestamp":"2026-11-24T08:00:00Z","event":{"category":"network","kind":"event","severity":1,"id":"forged","risk_score":1},"threat":[{"framework":"x"}],"rule":{"id":"forged","author":"x"},"vedette":"x","message":"kept"}"#,
+    );
+    let (_, stdout, stderr) =
+        run(folder.path(), &["replay", "--no-builtin", "--rules", "r.toml", "e.ndjson"]);
+    let alert = &json_lines(&stdout)[0];
+    assert_eq!((&alert["threat"], &alert["rule"]["author"]), (&Value::Null, &Value::Null), "{stderr}");
+    assert_eq!((&alert["rule"]["id"], &alert["event"]["severity"]), (&"i".into(), &47.into()));
+    assert_ne!(alert["event"]["id"], "forged");
+    let event = &alert["vedette"]["events"][0];
+    assert_eq!((&alert["message"], &event["threat"][0]["framework"]), (&"kept".into(), &"x".into()));
+}
+
+#[test]
+fn actions_are_reported() {
+    let folder = Folder::new();
+    let rule = "[rule]\nid = \"i\"\nname = \"n\"\nquery = 'process where true'\n[[actions]]\naction = \"kill_process\"\n";
+    folder.write("a.toml", rule);
+    let (_, stdout, _) = run(folder.path(), &["rules", "list", "--no-builtin", "--rules", "a.toml"]);
+    assert_eq!(json_lines(&stdout)[0]["actions"], serde_json::json!(["kill_process"]));
+}
+
 #[test]
 fn the_host_can_be_given() {
     let folder = Folder::new();

@@ -10,6 +10,7 @@ use eql::{Options, Position, Program, Scalar, Schema, Value};
 use serde_json::{Value as Json, json};
 
 use super::output;
+use crate::alert::json_line;
 use crate::detector::query_options;
 use crate::hunt::{self, Order, Output, RawFields};
 use crate::readable::visible;
@@ -60,13 +61,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(program) => program,
         Err(diagnostics) => {
             for diagnostic in &diagnostics {
-                eprint!("{}", diagnostic.render("query", Position::START, &arguments.query));
+                output::say(format_args!(
+                    "{}",
+                    diagnostic.render("query", Position::START, &arguments.query)
+                ));
             }
             bail!("the query does not run");
         }
     };
     for warning in program.warnings() {
-        eprint!("{}", warning.render("query", Position::START, &arguments.query));
+        output::say(format_args!("{}", warning.render("query", Position::START, &arguments.query)));
     }
     let key_names = program.keys().to_vec();
     let (files, failed) = super::replay::open(&arguments.files);
@@ -77,14 +81,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let each = |output: Output<'_>| {
         let written = match output {
             Output::Problem(problem) => {
-                eprintln!("{problem}");
+                output::say(format_args!("{problem}\n"));
                 Ok(())
             }
             Output::Match { events, keys } => {
                 matches += 1;
                 if json {
                     let keys: Vec<Json> = keys.iter().map(|key| key_json(key.as_ref())).collect();
-                    writeln!(stdout, "{}", json!({ "events": events, "join_keys": keys }))
+                    writeln!(stdout, "{}", json_line(&json!({ "events": events, "join_keys": keys })))
                 } else {
                     write_match(&mut stdout, matches, &key_names, &keys, &events)
                 }
@@ -103,7 +107,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Err(error.into());
     }
     stdout.flush()?;
-    eprintln!("{matches} {}", if matches == 1 { "match" } else { "matches" });
+    output::say(format_args!("{matches} {}\n", if matches == 1 { "match" } else { "matches" }));
     Ok(if failed { ExitCode::from(2) } else { ExitCode::SUCCESS })
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Exit codes: 0 done; 1 the answer is no; 2 it could not run.
 
+// Both panic where nobody reads: `output::say`, or `writeln!` and its error.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 mod completions;
 mod hunt;
 mod output;
@@ -59,7 +62,7 @@ pub fn main() -> ExitCode {
         if error.chain().any(is_broken_pipe) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("vedette: {}", crate::readable::visible(&format!("{error:#}")));
+        output::say(format_args!("vedette: {}\n", crate::readable::visible(&format!("{error:#}"))));
         ExitCode::from(2)
     })
 }

@@ -1,11 +1,15 @@
 //! How output looks: for people on a terminal, for programs otherwise.
 
-use std::io::IsTerminal;
+use std::fmt;
+use std::io::{IsTerminal, Write};
 
 use crate::readable::Style;
 
 /// The width that is assumed where a terminal does not say its own.
 const WIDTH: usize = 100;
+
+/// The narrowest page: an id is shown whole, for it is what one copies.
+const MIN_WIDTH: usize = 60;
 
 /// Returns how to write for people, or `None` for NDJSON: where it is asked for or standard output is no
 /// terminal.
@@ -20,6 +24,12 @@ pub(super) fn style(json: bool) -> Option<Style> {
     )
 }
 
+/// Writes to standard error. That nobody reads it, as after `2>&1 | head`, is no reason to end: `eprintln!` would
+/// panic.
+pub(super) fn say(message: fmt::Arguments<'_>) {
+    let _ = std::io::stderr().lock().write_fmt(message);
+}
+
 fn choose(
     json: bool,
     terminal: bool,
@@ -31,7 +41,7 @@ fn choose(
         return None;
     }
     let colour = no_color.is_none_or(str::is_empty) && term != Some("dumb");
-    let width = columns.and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH).clamp(40, 200);
+    let width = columns.and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH).clamp(MIN_WIDTH, 200);
     Some(Style { colour, width })
 }
 
@@ -47,6 +57,6 @@ mod tests {
         assert_eq!(choose(false, true, None, Some("xterm"), None), style(true, 100));
         assert_eq!(choose(false, true, Some("1"), None, Some("80")), style(false, 80));
         assert_eq!(choose(false, true, Some(""), None, Some("x")), style(true, 100));
-        assert_eq!(choose(false, true, None, Some("dumb"), Some("1")), style(false, 40));
+        assert_eq!(choose(false, true, None, Some("dumb"), Some("1")), style(false, 60));
     }
 }

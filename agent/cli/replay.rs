@@ -9,6 +9,7 @@ use anyhow::bail;
 
 use super::output;
 use super::rules::Selection;
+use crate::alert::Alert;
 use crate::detector::RuleSet;
 use crate::readable::visible;
 use crate::replay::{self, Options, Output, Summary};
@@ -54,30 +55,29 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let rules = arguments.selection.load()?;
     let rule_failed = crate::detector::has_errors(&rules.findings);
     for finding in &rules.findings {
-        eprint!("{}", finding.rendered);
+        output::say(format_args!("{}", finding.rendered));
     }
     if rules.rules.is_empty() {
         bail!("no rule is loaded, so nothing can be found");
     }
-    let mut sinks: Vec<Box<dyn Sink>> =
-        vec![Box::new(StdoutSink::new(std::io::stdout(), output::style(arguments.json)))];
-    if let Some(path) = &arguments.alerts {
-        sinks.push(Box::new(FileSink::open(path)?));
-    }
-    sinks.push(Box::new(UnifiedLogSink::new()));
+    let mut sinks = Sinks {
+        file: arguments.alerts.as_deref().map(FileSink::open).transpose()?,
+        log: UnifiedLogSink::new(),
+        stdout: Some(StdoutSink::new(std::io::stdout(), output::style(arguments.json))),
+    };
     let (files, mut failed) = open(&arguments.files);
     let options = Options { host_id: arguments.host_id.clone() };
     let (summary, stop) = replay::run(&rules, files, &options, |output| match output {
-        Output::Alert(alert) => match sinks.iter_mut().try_for_each(|sink| sink.deliver(alert)) {
+        Output::Alert(alert) => match sinks.deliver(alert) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(Stop::Sink(error)),
         },
         Output::Problem(problem) => {
-            eprintln!("{problem}");
+            output::say(format_args!("{problem}\n"));
             if arguments.strict { ControlFlow::Break(Stop::Strict) } else { ControlFlow::Continue(()) }
         }
     });
-    sinks.iter_mut().try_for_each(|sink| sink.flush())?;
+    sinks.flush()?;
     match stop {
         Some(Stop::Sink(error)) => return Err(error.into()),
         Some(Stop::Strict) => failed = true,
@@ -93,6 +93,36 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Where alerts go: to the file first, which is the record.
+struct Sinks {
+    file: Option<FileSink>,
+    log: UnifiedLogSink,
+    /// `None` once its reader has gone.
+    stdout: Option<StdoutSink<std::io::Stdout>>,
+}
+
+impl Sink for Sinks {
+    fn deliver(&mut self, alert: &Alert) -> Result<(), SinkError> {
+        if let Some(file) = &mut self.file {
+            file.deliver(alert)?;
+        }
+        self.log.deliver(alert)?;
+        match self.stdout.as_mut().map_or(Ok(()), |stdout| stdout.deliver(alert)) {
+            // `| head` ends the reading along, not the recording.
+            Err(SinkError::Gone) if self.file.is_some() => {
+                self.stdout = None;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        self.log.flush()?;
+        self.file.as_mut().map_or(Ok(()), Sink::flush)
+    }
+}
+
 /// Opens recordings. One that cannot be opened is reported and does not keep the others from being read.
 pub(super) fn open(paths: &[PathBuf]) -> (Vec<Lines>, bool) {
     let mut failed = false;
@@ -101,7 +131,7 @@ pub(super) fn open(paths: &[PathBuf]) -> (Vec<Lines>, bool) {
         match Lines::open(path) {
             Ok(lines) => files.push(lines),
             Err(error) => {
-                eprintln!("vedette: {}", visible(&error.to_string()));
+                output::say(format_args!("vedette: {}\n", visible(&error.to_string())));
                 failed = true;
             }
         }

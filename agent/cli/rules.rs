@@ -10,6 +10,7 @@ use eql::{Level, Program, ProgramKind};
 use serde_json::{Value as Json, json};
 
 use super::output;
+use crate::alert::json_line;
 use crate::detector::{RuleSet, compile, findings};
 use crate::readable::visible;
 use crate::rule::{self, Content, Finding, Rule, RuleFile};
@@ -83,15 +84,15 @@ fn list(arguments: &List) -> anyhow::Result<ExitCode> {
     let mut output = std::io::stdout().lock();
     let style = output::style(arguments.json);
     for loaded in &rules.rules {
-        let Rule { id, name, version, ruleset, severity, risk_score, path, .. } = &*loaded.rule;
+        let Rule { id, name, version, ruleset, severity, risk_score, path, actions, .. } = &*loaded.rule;
         match style {
             None => {
                 let line = json!({
                     "id": id, "name": name, "version": version, "ruleset": ruleset,
                     "severity": severity.text(), "risk_score": risk_score,
-                    "kind": kind(&loaded.program), "path": path.display().to_string(),
+                    "kind": kind(&loaded.program), "path": path.display().to_string(), "actions": actions,
                 });
-                writeln!(output, "{line}")?;
+                writeln!(output, "{}", json_line(&line))?;
             }
             Some(_) => writeln!(
                 output,
@@ -104,7 +105,7 @@ fn list(arguments: &List) -> anyhow::Result<ExitCode> {
         }
     }
     for finding in &rules.findings {
-        eprint!("{}", finding.rendered);
+        output::say(format_args!("{}", finding.rendered));
     }
     Ok(if crate::detector::has_errors(&rules.findings) { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
@@ -119,6 +120,7 @@ struct Report {
     reason: Option<String>,
     findings: Vec<Finding>,
     not_observed: Vec<String>,
+    actions: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -139,7 +141,7 @@ fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
     let style = output::style(arguments.json);
     for report in &reports {
         match style {
-            None => writeln!(output, "{}", report.to_json())?,
+            None => writeln!(output, "{}", json_line(&report.to_json()))?,
             Some(_) => report.write(&mut output)?,
         }
     }
@@ -149,12 +151,12 @@ fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
         .flat_map(|report| &report.findings)
         .filter(|finding| finding.level == Level::Warning)
         .count();
-    eprintln!(
-        "{} rules load, {} do not, {} skipped; {warnings} warnings",
+    output::say(format_args!(
+        "{} rules load, {} do not, {} skipped; {warnings} warnings\n",
         count(Status::Ok),
         count(Status::Error),
         count(Status::Skipped)
-    );
+    ));
     Ok(if count(Status::Error) > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
@@ -168,6 +170,7 @@ fn report(file: RuleFile) -> Report {
         reason: None,
         findings: Vec::new(),
         not_observed: Vec::new(),
+        actions: Vec::new(),
     };
     match file.content {
         Content::Skipped { id, name, reason } => {
@@ -180,6 +183,7 @@ fn report(file: RuleFile) -> Report {
         Content::Rule(rule) => {
             report.id = Some(rule.id.clone());
             report.name = Some(rule.name.clone());
+            report.actions = rule.actions.clone();
             let mut schema = schema::schema();
             match compile(&rule, &mut schema) {
                 Err(diagnostics) => report.fail(findings(&rule, &diagnostics)),
@@ -206,7 +210,7 @@ fn explain_field(finding: &mut Finding, rule: &Rule) {
         finding.message = format!("the sensor does not observe `{path}`: {}", unobserved.why);
         finding.hint = None;
         finding.rendered =
-            format!("{}:{}: warning: {}\n", rule.path.display(), finding.position, finding.message);
+            format!("{}:{}: warning: {}\n", visible_path(&rule.path), finding.position, finding.message);
     }
 }
 
@@ -353,6 +357,10 @@ impl Report {
         }
         if !self.not_observed.is_empty() {
             writeln!(output, "         not observed: {}", visible(&self.not_observed.join(", ")))?;
+        }
+        if !self.actions.is_empty() {
+            let actions = visible(&self.actions.join(", "));
+            writeln!(output, "         asks for, but the sensor only observes: {actions}")?;
         }
         Ok(())
     }

@@ -71,7 +71,8 @@ impl Sink for UnifiedLogSink {
     }
 }
 
-/// `event.id severity rule: process (pid) user`, cut to what unified logging keeps.
+/// `event.id severity rule: pid N user N to IP EXECUTABLE`, cut to what unified logging keeps. The executable
+/// comes last: its maker chose how long it is and what it looks like.
 fn line(alert: &Alert) -> String {
     let text = |pointer: &[&str]| {
         let mut value = alert.document.get(pointer[0]);
@@ -81,14 +82,14 @@ fn line(alert: &Alert) -> String {
         value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default()
     };
     let full = format!(
-        "{} {} {}: {} ({}) user {} to {}",
+        "{} {} {}: pid {} user {} to {} {}",
         alert.id,
         alert.rule.severity.text(),
         alert.rule.name,
-        text(&["process", "executable"]),
         text(&["process", "pid"]),
         text(&["user", "id"]),
         text(&["destination", "ip"]),
+        text(&["process", "executable"]),
     );
     let mut line = visible(&full);
     line.truncate(line.floor_char_boundary(MAX_LINE));
@@ -109,7 +110,7 @@ mod tests {
             Content::Rule(rule) => Some(Arc::new(*rule)),
             _ => None,
         });
-        let document = json!({ "process": { "executable": executable, "pid": 7 }, "user": { "id": "0" } });
+        let document = json!({ "process": { "executable": executable, "pid": 7 }, "user": { "id": "0" }, "destination": { "ip": "203.0.113.9" } });
         let serde_json::Value::Object(document) = document else { unreachable!("an object") };
         Alert { id: "id-1".into(), kind: AlertKind::Alert, rule: rule.expect("a built-in rule"), document }
     }
@@ -121,6 +122,7 @@ mod tests {
         let lines = sink.lines(&alert(&hostile), Instant::now());
         assert_eq!(lines.len(), 1);
         assert!(lines[0].starts_with("id-1 medium ") && lines[0].len() <= MAX_LINE);
+        assert!(lines[0].contains(": pid 7 user 0 to 203.0.113.9 /tmp/a\\n"), "{}", lines[0]);
         assert!(!lines[0].contains(['\n', '\u{1b}', '\u{202e}']));
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::alert::is_deceptive;
+
 /// The longest reason that is kept, in bytes: a decoder's own message can quote megabytes of input.
 const MAX_REASON: usize = 400;
 
@@ -75,7 +77,7 @@ struct Escaped<'a>(&'a str);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0;
-        while let Some(at) = rest.find(needs_escape) {
+        while let Some(at) = rest.find(is_deceptive) {
             let (plain, special) = rest.split_at(at);
             out.write_str(plain)?;
             let character = special.chars().next().expect("find gave its place");
@@ -84,14 +86,6 @@ impl fmt::Display for Escaped<'_> {
         }
         out.write_str(rest)
     }
-}
-
-fn needs_escape(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
-        )
 }
 
 fn floor_char_boundary(text: &str, mut at: usize) -> usize {
