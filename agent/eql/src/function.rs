@@ -102,12 +102,13 @@ impl Function {
             let Computed::Many(values) = std::mem::replace(&mut arguments[at], Computed::Null) else {
                 return Computed::Null;
             };
+            let limit = product_limit(arguments.iter());
             let results = values.into_iter().map(|value| {
                 let mut single = arguments.clone();
                 single[at] = value;
                 self.apply(single, insensitive)
             });
-            return many(results);
+            return many(results, limit);
         }
         self.apply_single(&arguments, insensitive).unwrap_or(Computed::Null)
     }
@@ -191,10 +192,11 @@ impl Function {
 /// Applies an arithmetic operator; null where a side is null or not a number, or the result has none.
 pub(crate) fn calculate<'a>(operator: Arithmetic, left: &Computed<'a>, right: &Computed<'a>) -> Computed<'a> {
     if let Computed::Many(values) = left {
-        return many(values.iter().map(|value| calculate(operator, value, right)));
+        let limit = product_limit([right].into_iter());
+        return many(values.iter().map(|value| calculate(operator, value, right)), limit);
     }
     if let Computed::Many(values) = right {
-        return many(values.iter().map(|value| calculate(operator, left, value)));
+        return many(values.iter().map(|value| calculate(operator, left, value)), usize::MAX);
     }
     let whole = |result: Option<i64>| result.map(Computed::Int);
     let result = match (left, right) {
@@ -222,10 +224,24 @@ pub(crate) fn calculate<'a>(operator: Arithmetic, left: &Computed<'a>, right: &C
     result.unwrap_or(Computed::Null)
 }
 
-/// Gathers the results for the values of a multi-valued field; nulls are left out.
-pub(crate) fn many<'a>(values: impl Iterator<Item = Computed<'a>>) -> Computed<'a> {
+/// How many results the combinations of several multi-valued operands may have. `a - a - a - …` over a field of
+/// three values would otherwise have three to the power of its length.
+const MAX_PRODUCT: usize = 1 << 12;
+
+/// Returns how many results an operand of several values may give beside `others`: one for each of its values,
+/// unless one of them has several too.
+fn product_limit<'c, 'a: 'c>(mut others: impl Iterator<Item = &'c Computed<'a>>) -> usize {
+    if others.any(|other| matches!(other, Computed::Many(_))) { MAX_PRODUCT } else { usize::MAX }
+}
+
+/// Gathers the results for the values of a multi-valued field, up to `limit`; nulls are left out.
+pub(crate) fn many<'a>(values: impl Iterator<Item = Computed<'a>>, limit: usize) -> Computed<'a> {
     let mut gathered = Vec::new();
     for value in values {
+        if gathered.len() >= limit {
+            gathered.truncate(limit);
+            break;
+        }
         match value {
             Computed::Null => {}
             Computed::Many(inner) => gathered.extend(inner),

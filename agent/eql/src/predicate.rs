@@ -263,7 +263,7 @@ fn computed(value: Value<'_>) -> Computed<'_> {
         Value::Int(number) => Computed::Int(number),
         Value::Float(number) => Computed::Float(number),
         Value::Str(text) => Computed::Str(Cow::Borrowed(text)),
-        Value::List(values) => many(values.iter().map(|value| computed(Value::from(value)))),
+        Value::List(values) => many(values.iter().map(|value| computed(Value::from(value))), usize::MAX),
     }
 }
 

@@ -251,3 +251,20 @@ fn a_relation_forgets_its_oldest_processes() {
     engine.push(&event(1, "b", 999_999), &mut out);
     assert_eq!(matches(&out), 1);
 }
+
+/// Found by fuzzing: combinations of a field of several values with itself.
+#[test]
+fn combinations_of_several_values_are_bounded() {
+    let sum = format!("any where k{} == 1", " - k".repeat(100));
+    let call = format!("any where {}k{} == \"x\"", "concat(k, ".repeat(60), ")".repeat(60));
+    let mut engine = engine(&[&sum, &call], 16 << 20);
+    let mut out = Vec::new();
+    let key: Arc<[Scalar]> = [1, 2, 3].map(Scalar::Int).into();
+    engine.push(&Event { time: 1, category: "a", key }, &mut out);
+    assert!(out.len() <= 2);
+    // All values of one field are looked at, however many.
+    let mut engine = self::engine(&["any where k + 1 == 10000"], 16 << 20);
+    let key: Arc<[Scalar]> = (0..10_000).map(Scalar::Int).collect();
+    engine.push(&Event { time: 1, category: "a", key }, &mut out);
+    assert!(!out.is_empty());
+}
