@@ -5,8 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use eql::{
-    Diagnostic, Engine, EngineOptions, EngineStatus, Level, Lineage, Match, Options, Outcome, Position,
-    Program, Schema,
+    Diagnostic, Engine, EngineOptions, EngineStatus, Level, Lineage, Match, Options, Outcome, Program, Schema,
 };
 
 use crate::alert::{self, Alert, Matched};
@@ -244,6 +243,3 @@ impl Given {
 pub fn has_errors(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.level == Level::Error)
 }
-
-/// The first position of a file, for what concerns all of it.
-pub const WHOLE_FILE: Position = Position::START;

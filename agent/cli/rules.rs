@@ -289,12 +289,7 @@ fn mark_duplicates(reports: &mut [Report]) {
             Some(first) => {
                 let message = format!("{} has the id {id:?} too; only the later one runs", first.display());
                 let diagnostic = eql::Diagnostic::warning(eql::Span::new(0, 0), message);
-                report.findings.push(Finding::new(
-                    &report.path,
-                    crate::detector::WHOLE_FILE,
-                    "",
-                    &diagnostic,
-                ));
+                report.findings.push(Finding::new(&report.path, eql::Position::START, "", &diagnostic));
             }
         }
     }

@@ -23,6 +23,7 @@ pub struct Engine<R> {
     programs: Vec<Running<R>>,
     store: Store<R>,
     clock: Clock,
+    follow: bool,
     counters: Counters,
     events: u64,
     late: u64,
@@ -127,7 +128,8 @@ impl<R: Record> Engine<R> {
         Engine {
             programs: Vec::new(),
             store: Store::new(options.partial_bytes),
-            clock: Clock { follow: options.follow, ..Clock::default() },
+            clock: Clock::default(),
+            follow: options.follow,
             counters: Counters::default(),
             events: 0,
             late: 0,
@@ -139,7 +141,7 @@ impl<R: Record> Engine<R> {
     /// Adds a program and returns its number, from 0 on.
     pub fn add(&mut self, program: Program) -> usize {
         let index = self.programs.len();
-        let follow = self.clock.follow && program.pipes.is_empty();
+        let follow = self.follow && program.pipes.is_empty();
         let state = match program.plan {
             Plan::Event(filter) => State::Event(filter),
             Plan::Sequence(plan) => State::Sequence(Box::new(SequenceState::new(index, plan, follow))),
@@ -327,14 +329,13 @@ struct Clock {
     previous: i64,
     block_least: i64,
     block_length: u32,
-    follow: bool,
 }
 
 const BLOCK: u32 = 16;
 
 impl Default for Clock {
     fn default() -> Self {
-        Clock { now: i64::MIN, previous: i64::MIN, block_least: i64::MAX, block_length: 0, follow: false }
+        Clock { now: i64::MIN, previous: i64::MIN, block_least: i64::MAX, block_length: 0 }
     }
 }
 

@@ -28,6 +28,7 @@ mod regular;
 mod sample;
 mod schema;
 mod sequence;
+mod sightings;
 mod token;
 mod value;
 mod wildcard;

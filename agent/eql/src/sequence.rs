@@ -14,6 +14,7 @@ use crate::key::{self, Key, keys};
 use crate::partial::{Partial, PartialId, Store};
 use crate::predicate::Context;
 use crate::record::Record;
+use crate::sightings::Sightings;
 
 /// What sequences count.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,8 +70,6 @@ pub(crate) struct Related<R> {
 
 /// How many partials of one step and key are kept side by side where aliases tell them apart.
 const MAX_CANDIDATES: usize = 64;
-/// How many bytes of sightings of a missing term are kept.
-const SIGHTING_BYTES: usize = 4 << 20;
 /// How many bytes of matches may wait for a trailing missing event.
 const WAITING_BYTES: usize = 4 << 20;
 /// How many matches are watched at once, and how many bytes of events they may gather together.
@@ -454,65 +453,6 @@ enum Verdict {
 struct Waiting<R> {
     complete: Complete<R>,
     deadline: i64,
-}
-
-/// When a missing term was seen, by key.
-#[derive(Debug, Default)]
-struct Sightings {
-    times: HashMap<Key, VecDeque<i64>>,
-    order: VecDeque<(i64, Key)>,
-    bytes: usize,
-}
-
-impl Sightings {
-    /// Returns whether older sightings had to go.
-    fn add(&mut self, key: Key, time: i64) -> bool {
-        let times = self.times.entry(key.clone()).or_default();
-        let at = times.partition_point(|own| *own <= time);
-        times.insert(at, time);
-        self.bytes += Self::weight(&key);
-        self.order.push_back((time, key));
-        let full = self.bytes > SIGHTING_BYTES;
-        while self.bytes > SIGHTING_BYTES {
-            self.drop_oldest();
-        }
-        full
-    }
-
-    /// About how many bytes one sighting takes, in both of its places.
-    fn weight(key: &Key) -> usize {
-        key::size(key) + 128
-    }
-
-    fn drop_oldest(&mut self) {
-        let Some((time, key)) = self.order.pop_front() else { return };
-        self.bytes -= Self::weight(&key);
-        if let Some(times) = self.times.get_mut(&key) {
-            if let Ok(at) = times.binary_search(&time) {
-                times.remove(at);
-            }
-            if times.is_empty() {
-                self.times.remove(&key);
-            }
-        }
-    }
-
-    fn expire(&mut self, before: i64) {
-        while self.order.front().is_some_and(|(time, _)| *time < before) {
-            self.drop_oldest();
-        }
-    }
-
-    fn latest_before(&self, key: &Key, time: i64) -> Option<i64> {
-        let times = self.times.get(key)?;
-        let at = times.partition_point(|own| *own < time);
-        at.checked_sub(1).map(|at| times[at])
-    }
-
-    fn earliest_after(&self, key: &Key, time: i64) -> Option<i64> {
-        let times = self.times.get(key)?;
-        times.get(times.partition_point(|own| *own <= time)).copied()
-    }
 }
 
 /// Matches that are watched for more events of their last term.
