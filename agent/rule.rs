@@ -3,6 +3,8 @@
 //! Two public containers are read, told apart by their keys: Elastic's detection-rules TOML and
 //! protections-artifacts TOML. Both have `[rule]` with a query; the rest is what an alert says about it.
 
+mod lint;
+
 use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use serde_json::{Value as Json, json};
 use toml::Spanned;
 
 use crate::readable::visible;
+
+pub use lint::lint;
 
 /// A rule, ready to be compiled.
 #[derive(Clone, Debug)]

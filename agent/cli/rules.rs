@@ -189,7 +189,7 @@ fn report(file: RuleFile) -> Report {
                 Err(diagnostics) => report.fail(findings(&rule, &diagnostics)),
                 Ok(program) => {
                     report.kind = Some(kind(&program));
-                    report.findings = findings(&rule, program.warnings());
+                    report.findings = findings(&rule, &warnings(&rule, &program));
                     report.not_observed = not_observed(&rule, &program, &schema);
                     report.reason =
                         program.needs_end().map(|reason| format!("it runs in `hunt` only: {reason}"));
@@ -200,6 +200,18 @@ fn report(file: RuleFile) -> Report {
         }
     }
     report
+}
+
+/// The engine's warnings, and those about what the sensor's fields can hold; one for a place.
+fn warnings(rule: &Rule, program: &Program) -> Vec<eql::Diagnostic> {
+    let mut warnings = program.warnings().to_vec();
+    for found in eql::parse(&rule.query).map(|query| rule::lint(&query)).unwrap_or_default() {
+        if !warnings.iter().any(|other| other.span == found.span && other.message == found.message) {
+            warnings.push(found);
+        }
+    }
+    warnings.sort_by_key(|warning| warning.span.start);
+    warnings
 }
 
 /// A field that ECS has and the sensor does not is no misspelling: the finding says why it is not observed.

@@ -319,12 +319,15 @@ impl Compiler<'_> {
             }
             plan.until = Some(compiled);
         }
+        self.check_until(sequence);
+        self.check_key_kinds(&sequence.terms);
         plan
     }
 
     fn sample(&mut self, sample: &Sample) -> SamplePlan {
         let terms = sample.terms.iter().map(|term| self.term(&sample.by, term)).collect();
         self.same_key_count(&sample.terms, None);
+        self.check_key_kinds(&sample.terms);
         SamplePlan { terms }
     }
 
