@@ -1,6 +1,6 @@
 //! The detector: loaded rules over the stream of events, and the alerts that come of it.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use eql::{
 use crate::alert::{self, Alert, Matched};
 use crate::event::Event;
 use crate::normaliser::Normaliser;
+use crate::recent::RecentIds;
 use crate::rule::{Content, Finding, Rule, RuleFile};
 use crate::schema::FIELDS;
 
@@ -110,7 +111,7 @@ pub struct Detector {
     rules: Vec<Running>,
     /// The `event.id` of each alert that may still be followed, by the match's number.
     alerted: BTreeMap<u64, Arc<str>>,
-    given: Given,
+    given: RecentIds,
     outcomes: Vec<Outcome<Event>>,
     counts: HashMap<String, u64>,
     repeated: u64,
@@ -121,13 +122,7 @@ struct Running {
     keys: Vec<String>,
 }
 
-/// The ids given out, the newest: an event that a recording holds twice does not alert twice.
-#[derive(Default)]
-struct Given {
-    set: HashSet<Arc<str>>,
-    order: VecDeque<Arc<str>>,
-}
-
+/// How many ids given out are remembered: an event that a recording holds twice does not alert twice.
 const MAX_GIVEN: usize = 1 << 16;
 const MAX_ALERTED: usize = 1 << 16;
 
@@ -147,7 +142,7 @@ impl Detector {
             engine,
             rules: running,
             alerted: BTreeMap::new(),
-            given: Given::default(),
+            given: RecentIds::new(MAX_GIVEN),
             outcomes: Vec::new(),
             counts: HashMap::new(),
             repeated: 0,
@@ -221,21 +216,6 @@ impl Detector {
         }
         *self.counts.entry(running.rule.id.clone()).or_default() += 1;
         Some(alert)
-    }
-}
-
-impl Given {
-    fn insert(&mut self, id: Arc<str>) -> bool {
-        let new = self.set.insert(id.clone());
-        if new {
-            self.order.push_back(id);
-            if self.order.len() > MAX_GIVEN
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.set.remove(&oldest);
-            }
-        }
-        new
     }
 }
 

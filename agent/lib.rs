@@ -16,6 +16,7 @@ pub mod observation;
 pub mod package;
 pub mod process_table;
 pub mod readable;
+pub mod recent;
 pub mod replay;
 pub mod rule;
 pub mod schema;

@@ -1,10 +1,20 @@
 //! Where alerts go.
 
+mod delivery;
+mod disk;
 mod file;
+mod folder;
+mod rotating;
 mod stdout;
 mod unified_log;
+#[cfg(test)]
+mod world;
 
+pub use delivery::{Delivered, Delivery, Lane, LaneOptions, LaneStart, LaneStatus, OpenDisk};
+pub use disk::{Disk, DiskFile, Open};
 pub use file::FileSink;
+pub use folder::{Folder, Readers, Trust};
+pub use rotating::{RotatingFile, Rotation};
 pub use stdout::StdoutSink;
 pub use unified_log::UnifiedLogSink;
 
