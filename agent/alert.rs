@@ -32,6 +32,8 @@ pub enum AlertKind {
     Alert,
     /// More came after a match (`event.kind: enrichment`).
     Enrichment,
+    /// How many alerts of a rule were left out (`event.kind: enrichment`, `vedette.left_out`).
+    Summary,
 }
 
 /// What an alert is made of.
@@ -106,19 +108,43 @@ pub fn alert(matched: Matched<'_>) -> Option<Alert> {
 /// `follows` is the alert's `event.id`; `dropped` counts events beyond those kept.
 pub fn enrichment(rule: &Arc<Rule>, follows: &str, events: &[Event], dropped: u64) -> Option<Alert> {
     let last = events.last()?;
-    let document = json!({
-        "@timestamp": timestamp::format(last.time),
-        "ecs": { "version": ECS_VERSION },
-        "event": { "kind": "enrichment", "module": "vedette", "dataset": "vedette.alert" },
-        "host": { "id": last.get(schema::id("host.id")).as_str() },
-        "vedette": {
-            "follows": follows,
-            "related": events.iter().map(schema::render).collect::<Vec<_>>(),
-            "related_dropped": dropped,
-        },
-    });
-    let Json::Object(document) = document else { return None };
+    let document = own_document(
+        last.time,
+        "enrichment",
+        json!({
+            "host": { "id": last.get(schema::id("host.id")).as_str() },
+            "vedette": {
+                "follows": follows,
+                "related": events.iter().map(schema::render).collect::<Vec<_>>(),
+                "related_dropped": dropped,
+            },
+        }),
+    );
     Some(Alert { id: follows.to_owned(), kind: AlertKind::Enrichment, rule: rule.clone(), document })
+}
+
+/// Makes a document that the sensor says of its own accord: `@timestamp`, `ecs.version`, `event.kind`, `event.module`
+/// and `event.dataset`, and the objects of `rest`, which must be one.
+pub fn own_document(time: i64, kind: &str, rest: Json) -> Map<String, Json> {
+    let dataset = if kind == "state" { "vedette.health" } else { "vedette.alert" };
+    let mut document = Map::new();
+    document.insert("@timestamp".into(), timestamp::format(time).into());
+    object(&mut document, "ecs").insert("version".into(), ECS_VERSION.into());
+    let event = object(&mut document, "event");
+    event.insert("kind".into(), kind.into());
+    event.insert("module".into(), "vedette".into());
+    event.insert("dataset".into(), dataset.into());
+    if let Json::Object(rest) = rest {
+        for (key, value) in rest {
+            match value {
+                Json::Object(inner) => object(&mut document, &key).extend(inner),
+                value => {
+                    document.insert(key, value);
+                }
+            }
+        }
+    }
+    document
 }
 
 impl Alert {

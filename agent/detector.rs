@@ -9,6 +9,7 @@ use eql::{
 };
 
 use crate::alert::{self, Alert, Matched};
+use crate::budget::Budget;
 use crate::event::Event;
 use crate::normaliser::Normaliser;
 use crate::recent::RecentIds;
@@ -112,9 +113,12 @@ pub struct Detector {
     /// The `event.id` of each alert that may still be followed, by the match's number.
     alerted: BTreeMap<u64, Arc<str>>,
     given: RecentIds,
+    /// `None` where every alert is given, as in a replay.
+    budget: Option<Budget>,
     outcomes: Vec<Outcome<Event>>,
     counts: HashMap<String, u64>,
     repeated: u64,
+    left_out: u64,
 }
 
 struct Running {
@@ -143,9 +147,28 @@ impl Detector {
             rules: running,
             alerted: BTreeMap::new(),
             given: RecentIds::new(MAX_GIVEN),
+            budget: None,
             outcomes: Vec::new(),
             counts: HashMap::new(),
             repeated: 0,
+            left_out: 0,
+        }
+    }
+
+    /// Gives each rule a budget of so many alerts a minute; what goes beyond is counted and told in a summary.
+    #[must_use]
+    pub fn with_budget(mut self, per_minute: u32) -> Self {
+        self.budget = Some(Budget::new(per_minute));
+        self
+    }
+
+    /// Says that it is now `time`, on the clock that orders events, whether anything happened or not: missing events
+    /// are settled, windows close, minutes pass.
+    pub fn advance(&mut self, time: i64, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
+        self.engine.advance(time, &mut self.outcomes);
+        self.drain(normaliser, alerts);
+        if let Some(budget) = &mut self.budget {
+            budget.advance(time, alerts);
         }
     }
 
@@ -160,6 +183,9 @@ impl Detector {
     pub fn finish(&mut self, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
         self.engine.finish(&mut self.outcomes);
         self.drain(normaliser, alerts);
+        if let Some(budget) = &mut self.budget {
+            budget.finish(alerts);
+        }
     }
 
     /// Returns what the engine holds and has counted.
@@ -177,10 +203,18 @@ impl Detector {
         self.repeated
     }
 
+    /// Returns how many alerts went beyond their rules' budgets.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
     fn drain(&mut self, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
         for outcome in std::mem::take(&mut self.outcomes) {
             match outcome {
-                Outcome::Match(found) => alerts.extend(self.matched(found, normaliser)),
+                Outcome::Match(found) => {
+                    let alert = self.matched(found, normaliser, alerts);
+                    alerts.extend(alert);
+                }
                 Outcome::Followed { program, serial, events, dropped } => {
                     if let (Some(id), Some(running)) = (self.alerted.get(&serial), self.rules.get(program)) {
                         alerts.extend(alert::enrichment(&running.rule, id, &events, dropped));
@@ -190,13 +224,28 @@ impl Detector {
         }
     }
 
-    fn matched(&mut self, found: Match<Event>, normaliser: &mut Normaliser) -> Option<Alert> {
+    /// Makes the alert of a match, unless it was given before or the rule's budget is spent; summaries of the budget
+    /// are appended to `summaries`.
+    fn matched(
+        &mut self,
+        found: Match<Event>,
+        normaliser: &mut Normaliser,
+        summaries: &mut Vec<Alert>,
+    ) -> Option<Alert> {
         let running = self.rules.get(found.program)?;
         let join_keys: Vec<_> = running.keys.iter().cloned().zip(found.keys).collect();
         let present: Vec<&Event> = found.events.iter().flatten().collect();
         let (first, last) = (present.first()?.order, present.last()?.order);
+        let event = *present.last()?;
+        // Before the alert is made: that costs more than all the rules.
+        if let Some(budget) = &mut self.budget
+            && !budget.admits(&running.rule, event, last, summaries)
+        {
+            self.left_out += 1;
+            return None;
+        }
         let gap = normaliser.gap_within(first, last);
-        let host = eql::Record::get(*present.last()?, crate::schema::id("host.id"));
+        let host = eql::Record::get(event, crate::schema::id("host.id"));
         let host = host.as_str().unwrap_or_default().to_owned();
         let alert = alert::alert(Matched {
             rule: &running.rule,
@@ -213,6 +262,9 @@ impl Detector {
         if !self.given.insert(id) {
             self.repeated += 1;
             return None;
+        }
+        if let Some(budget) = &mut self.budget {
+            budget.given(&running.rule, &alert.id);
         }
         *self.counts.entry(running.rule.id.clone()).or_default() += 1;
         Some(alert)

@@ -25,6 +25,7 @@ pub fn alert(alert: &Alert, style: Style) -> String {
     match alert.kind {
         AlertKind::Alert => page.alert(alert, document),
         AlertKind::Enrichment => page.enrichment(alert, document),
+        AlertKind::Summary => page.summary(alert, document),
     }
     page.text.push('\n');
     page.text
@@ -113,6 +114,18 @@ impl Page {
             Some(dropped) if dropped > 0 => self.row("", &format!("and {dropped} more")),
             _ => {}
         }
+    }
+
+    fn summary(&mut self, alert: &Alert, document: &Map<String, Json>) {
+        let count = text(get(document, "vedette.left_out.count"));
+        self.title("LEFT OUT", Colour::Yellow, &format!("{count} more alerts: {}", alert.rule.name));
+        self.row("from", &text(get(document, "vedette.left_out.from")));
+        self.row("to", &text(get(document, "vedette.left_out.to")));
+        let executables = get(document, "vedette.left_out.executables").and_then(Json::as_array);
+        for (index, executable) in executables.into_iter().flatten().enumerate() {
+            self.row(if index == 0 { "by" } else { "" }, &text(Some(executable)));
+        }
+        self.row("follows", &alert.id);
     }
 
     /// What it is in a word, and its name.

@@ -70,6 +70,7 @@ fn run(folder: &Path, rules: &RuleSet) -> Result<(), String> {
                 match alert.kind {
                     AlertKind::Alert => *alerts.entry(alert.rule.id.clone()).or_default() += 1,
                     AlertKind::Enrichment => enrichments += 1,
+                    AlertKind::Summary => panic!("a replay leaves nothing out"),
                 }
             }
             Output::Problem(problem) => problems.push(problem.to_string()),

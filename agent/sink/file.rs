@@ -105,12 +105,13 @@ impl Sink for FileSink {
     }
 }
 
-/// What makes a document in an alert file the same as another: `event.id` of an alert; of an enrichment `+` and the
-/// id of the alert that it follows.
+/// What makes a document in an alert file the same as another: `event.id` of an alert; of an enrichment `+`, of a
+/// summary `#`, and the id of the alert that it follows.
 pub(super) fn key_of(alert: &Alert) -> String {
     match alert.kind {
         AlertKind::Alert => alert.id.clone(),
         AlertKind::Enrichment => format!("+{}", alert.id),
+        AlertKind::Summary => format!("#{}", alert.id),
     }
 }
 
@@ -119,7 +120,11 @@ pub(super) fn key(line: &[u8]) -> Option<Arc<str>> {
     let known: KnownLine = serde_json::from_slice(line).ok()?;
     let event = known.event?;
     match event.kind.as_deref() {
-        Some("enrichment") => Some(format!("+{}", known.vedette?.follows?).into()),
+        Some("enrichment") => {
+            let vedette = known.vedette?;
+            let mark = if vedette.left_out.is_some() { '#' } else { '+' };
+            Some(format!("{mark}{}", vedette.follows?).into())
+        }
         _ => event.id.map(Into::into),
     }
 }
@@ -140,4 +145,5 @@ struct KnownEvent {
 #[derive(Deserialize)]
 struct KnownVedette {
     follows: Option<String>,
+    left_out: Option<serde::de::IgnoredAny>,
 }
