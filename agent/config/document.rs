@@ -152,7 +152,6 @@ fn plist_root(events: impl Iterator<Item = Result<Event<'static>, String>>) -> R
             Event::Data(_) => Some(Content::Other("data")),
             Event::Uid(_) => Some(Content::Other("a uid")),
             // The library may learn more kinds.
-            #[allow(unreachable_patterns)]
             _ => Some(Content::Other("a value of an unknown kind")),
         };
         if open.len() > MAX_DEPTH {
@@ -171,7 +170,7 @@ fn plist_root(events: impl Iterator<Item = Result<Event<'static>, String>>) -> R
             },
         }
     }
-    Err("this is not a property list: it is empty".into())
+    Err("this is not a property list: it is empty or cut off".into())
 }
 
 fn nowhere(content: Content) -> Node {

@@ -33,7 +33,7 @@ pub(super) struct Refusal {
 pub(super) fn read(path: &Path, installed: bool) -> Result<Option<Source>, Refusal> {
     let cannot = |error: std::io::Error| Refusal {
         reason: format!("the file cannot be read: {error}"),
-        hint: "the sensor reads it as root; see who may read it and whether its volume is in order".into(),
+        hint: "the sensor reads it as root: try with sudo, and see whether its volume is in order".into(),
     };
     // A pipe must not keep the sensor waiting, nor a link lead it elsewhere.
     let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | if installed { libc::O_NOFOLLOW } else { 0 };

@@ -56,10 +56,20 @@ impl Finding {
 
     /// Makes a finding of a diagnostic about `text`, which begins at `origin` in the file.
     pub(super) fn in_text(path: &Path, origin: Position, text: &str, diagnostic: &Diagnostic) -> Self {
+        Self::drawn(path, &path.display().to_string(), origin, text, diagnostic)
+    }
+
+    /// Makes a finding of a diagnostic about the value of a key, whose place in the file is not known.
+    pub(super) fn in_value(path: &Path, key: &'static str, text: &str, diagnostic: &Diagnostic) -> Self {
+        let name = format!("{}: {key}", path.display());
+        Finding { position: None, ..Self::drawn(path, &name, Position::START, text, diagnostic) }
+    }
+
+    fn drawn(path: &Path, name: &str, origin: Position, text: &str, diagnostic: &Diagnostic) -> Self {
         let mut diagnostic = diagnostic.clone();
         diagnostic.message = shown(&diagnostic.message);
         diagnostic.hint = diagnostic.hint.as_deref().map(shown);
-        let rendered = diagnostic.render(&visible(&path.display().to_string()), origin, text);
+        let rendered = diagnostic.render(&visible(name), origin, text);
         Finding {
             path: path.to_owned(),
             position: Some(Position::of(diagnostic.span.start, text).after(origin)),
@@ -78,12 +88,34 @@ impl Finding {
     }
 }
 
-/// Adds a finding; of too many only the number is told, by the last one.
-pub(super) fn push(findings: &mut Vec<Finding>, left_out: &mut usize, finding: Finding) {
-    if findings.len() < MAX_FINDINGS {
-        findings.push(finding);
-    } else {
-        *left_out += 1;
+/// What was found so far.
+#[derive(Default)]
+pub(super) struct Findings {
+    list: Vec<Finding>,
+    left_out: usize,
+    /// Whether one that was left out is an error: that is not lost.
+    error_left_out: bool,
+}
+
+impl Findings {
+    /// Adds a finding. Of too many only the number is told, and they are not made: each looks for its place in the text.
+    pub(super) fn add(&mut self, level: Level, finding: impl FnOnce() -> Finding) {
+        if self.list.len() < MAX_FINDINGS {
+            self.list.push(finding());
+        } else {
+            self.left_out += 1;
+            self.error_left_out |= level == Level::Error;
+        }
+    }
+
+    /// Returns them all; the last one says how many about `path` were left out.
+    pub(super) fn into_list(mut self, path: &Path) -> Vec<Finding> {
+        if self.left_out > 0 {
+            let message = format!("there is more of this: {} findings are left out", self.left_out);
+            let level = if self.error_left_out { Level::Error } else { Level::Warning };
+            self.list.push(Finding::new(path, None, level, &message, None));
+        }
+        self.list
     }
 }
 

@@ -69,13 +69,21 @@ const AGE: Bounds = Bounds { least: MINUTE, most: YEAR };
 /// How many rotated files there may be.
 const COUNT: Bounds = Bounds { least: 1, most: 1000 };
 
+/// A rule in a list of texts.
+const EXAMPLE_RULE: &str = r#"['''
+[rule]
+rule_id = "7f0e9c1c-8d1b-4b5e-9c55-2f1b1d3c0a11"
+name = "curl runs"
+query = 'process where process.name == "curl"'
+''']"#;
+
 /// Sections with rows of `name: type [bounds] = default, change, example`.
 macro_rules! keys {
     ($(
         $(#[doc = $about:literal])+
         $section:ident: $struct:ident {$(
             $(#[doc = $text:literal])+
-            $name:ident: $type:ty [$bounds:expr] = $default:expr, $change:ident, $example:literal;
+            $name:ident: $type:ty [$bounds:expr] = $default:expr, $change:ident, $example:expr;
         )+}
     )+) => {
         /// The sensor's configuration: a value for each key.
@@ -198,7 +206,7 @@ keys! {
         /// the managed preferences name it.
         folder: PathBuf [ANY] = Path::new(FOLDER).join("rules"), Reload, "\"/usr/local/etc/vedette/rules\"";
         /// Rules as text, each what a file of the folder would hold. Made for managed preferences, which bring no files.
-        inline: Vec<String> [ANY] = Vec::new(), Reload, "['''\n[rule]\nrule_id = \"7f0e9c1c-8d1b-4b5e-9c55-2f1b1d3c0a11\"\nname = \"curl runs\"\nquery = 'process where process.name == \"curl\"'\n''']";
+        inline: Vec<String> [ANY] = Vec::new(), Reload, EXAMPLE_RULE;
     }
 
     /// Exceptions: what is known and shall not alert.

@@ -15,7 +15,8 @@ const FILE_OPENING: &str = "\
 
 const OPENING: &str = r#"# Configuration
 
-The sensor works without any. Each value comes from the first of these that sets it:
+The sensor works without any. (The live sensor, which these keys are for, is not part of this build yet; the check of a
+configuration is.) Each value comes from the first of these that sets it:
 
 1. **managed preferences** of the domain `dev.vedette.sensor`, which an MDM profile sets. macOS keeps them in
    `/Library/Managed Preferences/dev.vedette.sensor.plist`. A key is written nested (`alerts` is a dictionary with `keep`
@@ -71,9 +72,7 @@ pub fn documented_file() -> String {
             comment(&mut text, &key.description());
             comment(&mut text, &format!("Takes {}. {}", key.takes(), change(key)));
             let name = key.names().1;
-            let mut lines = format!("{name} = {}", key.example);
-            lines.insert_str(0, "Example: ");
-            for line in lines.lines() {
+            for line in format!("Example: {name} = {}", key.example).lines() {
                 let _ = writeln!(text, "# {line}");
             }
             let _ = writeln!(text, "#{name} = {}", key.value(&Config::default()));
@@ -112,8 +111,8 @@ fn keys_of(section: &Section) -> impl Iterator<Item = &'static Key> {
 
 fn change(key: &Key) -> &'static str {
     match key.change {
-        Change::Reload => "A change counts when the configuration is loaded again.",
-        Change::Restart => "A change needs a restart of the sensor.",
+        Change::Reload => "A change counts on reload.",
+        Change::Restart => "A change counts after a restart.",
     }
 }
 

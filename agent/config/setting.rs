@@ -7,6 +7,7 @@ use eql::{Diagnostic, Program, ProgramKind, Schema, Span};
 use toml::Value;
 
 use super::document::{Content, Node};
+use crate::alert::is_deceptive;
 use crate::detector::query_options;
 
 /// A type that a key can have.
@@ -143,11 +144,7 @@ impl Setting for Bytes {
 impl Setting for Duration {
     fn takes(bounds: Bounds) -> String {
         let shown = |seconds| written(seconds, SECONDS, "");
-        format!(
-            "a duration from {} to {}, like \"90s\", \"5m\", \"24h\" or \"7d\"",
-            shown(bounds.least),
-            shown(bounds.most)
-        )
+        format!("a duration from {} to {}, like \"90s\" or \"24h\"", shown(bounds.least), shown(bounds.most))
     }
 
     fn read(node: &Node, bounds: Bounds) -> Result<Self, String> {
@@ -166,7 +163,7 @@ impl Setting for Duration {
 /// A duration, or none.
 impl Setting for Option<Duration> {
     fn takes(bounds: Bounds) -> String {
-        format!("{}; or \"off\"", Duration::takes(bounds))
+        format!("{}, or \"off\"", Duration::takes(bounds))
     }
 
     fn read(node: &Node, bounds: Bounds) -> Result<Self, String> {
@@ -205,14 +202,14 @@ impl Setting for PathBuf {
 /// The name of a group, or none.
 impl Setting for Option<String> {
     fn takes(_: Bounds) -> String {
-        "the name of a group; or \"\" for none".into()
+        "the name of a group, or \"\" for none".into()
     }
 
     fn read(node: &Node, _: Bounds) -> Result<Self, String> {
         let Content::Text(text) = &node.content else { return Err(found(node)) };
         let fits = text.len() <= MAX_GROUP
             && text.trim() == text
-            && !text.contains(|c: char| c == ':' || c == '/' || c.is_control());
+            && !text.contains(|c: char| c == ':' || c == '/' || is_deceptive(c));
         if fits { Ok(Some(text.clone()).filter(|text| !text.is_empty())) } else { Err(found(node)) }
     }
 
@@ -231,9 +228,12 @@ impl Filter {
             return Ok(None);
         }
         let program = Program::new(&self.0, schema, &query_options())?;
-        let refused = match program.kind() {
-            ProgramKind::Event => program.needs_end().map(str::to_owned),
-            _ => Some("a filter looks at one event: a sequence or a sample cannot be one".into()),
+        let refused = if program.kind() != ProgramKind::Event {
+            Some("a filter looks at one event: a sequence or a sample cannot be one")
+        } else if eql::parse(&self.0).is_ok_and(|query| !query.pipes.is_empty()) {
+            Some("a filter looks at one event: there is nothing that a pipe could count")
+        } else {
+            None
         };
         match refused {
             None => Ok(Some(program)),
@@ -252,7 +252,7 @@ impl Filter {
 
 impl Setting for Filter {
     fn takes(_: Bounds) -> String {
-        "an EQL event query over the sensor's events; or \"\" for all".into()
+        "an EQL event query over the sensor's events, or \"\" for all".into()
     }
 
     fn read(node: &Node, _: Bounds) -> Result<Self, String> {

@@ -75,7 +75,7 @@ fn the_documentation_is_up_to_date() {
 fn the_documented_file_is_the_defaults() {
     let text = reference::documented_file();
     let loaded = Mac::with(&text).load();
-    assert_eq!((messages(&loaded), loaded.config), (vec![], Config::default()));
+    assert_eq!((messages(&loaded), &loaded.config), (vec![], &Config::default()));
     // The same with every key set.
     let uncommented: String = text
         .lines()
@@ -127,9 +127,9 @@ fn nothing_there_is_the_defaults_and_no_finding() {
 fn what_was_read_is_told_by_hash_and_owner() {
     let mac = Mac::with("[alerts]\nkeep = 3\n");
     let [_, file] = mac.load().sources;
-    // sha256sum
-    let sha256 = "d2dd7b2ad60ab1a26f5df52f5fe41ed3c3e18e0f7f2e2c0ae5b2b2a3ad3bdb3f";
-    assert_eq!((file.state, file.sha256.as_deref().map(str::len)), (State::Read, Some(sha256.len())));
+    // What sha256sum says.
+    let sha256 = "20e29df2c5b4f8cf33d066f73ca6662f76648880da7b4bfc0355d832cfc0147e";
+    assert_eq!((file.state, file.sha256.as_deref()), (State::Read, Some(sha256)));
     let metadata = fs::metadata(&mac.paths.file.path).expect("the file");
     assert_eq!(file.owner, Some(std::os::unix::fs::MetadataExt::uid(&metadata)));
 }
@@ -409,6 +409,30 @@ fn the_nearest_key() {
         ("", None),
         ("quarantine.enforce", None),
     ] {
-        assert_eq!(nearest(path), expected, "{path}");
+        assert_eq!(loading::nearest(path), expected, "{path}");
     }
+}
+
+#[test]
+fn people_see_aligned_lines_of_a_width() {
+    let mac = Mac::with(
+        "[alerts]\ngroup = \"x\"\n[rules]\ninline = [\"\\u001b[2J\", 'long long long long long long']\n",
+    );
+    let text = report::text(&mac.load(), crate::readable::Style { colour: false, width: 70 });
+    let (sources, settings) = text.split_once("\n\n").expect("two parts");
+    assert!(sources.lines().all(|line| line.starts_with("managed    /") || line.starts_with("file       /")));
+    assert!(sources.lines().next().expect("a line").ends_with("managed.plist: there is none"));
+    assert_eq!(settings.lines().count(), KEYS.len());
+    for (line, key) in settings.lines().zip(KEYS) {
+        let origin = if ["alerts.group", "rules.inline"].contains(&key.path) { "file   " } else { "default" };
+        assert!(line.starts_with(&format!("{:<22}  {origin}    ", key.path)), "{line}");
+        assert!(line.chars().count() <= 70 && !line.contains('\u{1b}'), "{line}");
+    }
+    assert!(settings.contains("alerts.group            file       \"x\"\n"));
+    assert!(settings.contains("alerts.rotate_bytes     default    \"16 MiB\"\n"));
+    assert!(settings.contains("rules.inline            file       [\"\\u001B[2J\", \"long lo"), "{settings}");
+    assert!(
+        report::text(&mac.load(), crate::readable::Style { colour: true, width: 70 })
+            .contains("\u{1b}[2malerts")
+    );
 }
