@@ -9,9 +9,11 @@
 pub mod alert;
 pub mod budget;
 pub mod cli;
+pub mod config;
 pub mod detector;
 pub mod event;
 pub mod hunt;
+pub mod identity;
 pub mod normaliser;
 pub mod observation;
 pub mod package;

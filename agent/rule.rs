@@ -375,7 +375,7 @@ pub fn parse(path: &Path, text: &str, ruleset: &str) -> Content {
 
 /// Returns where a TOML string's content begins: after its quotes, and after the line break that may follow
 /// three of them.
-fn content_start(text: &str, at: usize) -> usize {
+pub(crate) fn content_start(text: &str, at: usize) -> usize {
     let rest = text.get(at..).unwrap_or("");
     if rest.starts_with("'''") || rest.starts_with("\"\"\"") {
         let after = &rest[3..];

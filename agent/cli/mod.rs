@@ -10,6 +10,7 @@ mod hunt;
 mod output;
 mod replay;
 mod rules;
+mod run;
 
 use std::process::ExitCode;
 
@@ -34,8 +35,8 @@ enum Command {
     Rules(rules::Command),
     /// Write completions for a shell
     Completions(completions::Arguments),
-    /// Run the sensor (needs a Mac; not part of this build yet)
-    Run,
+    /// Run the sensor (needs a Mac; not part of this build yet), or check its configuration
+    Run(run::Arguments),
 }
 
 /// Parses the command line, runs it and returns the exit code.
@@ -52,10 +53,7 @@ pub fn main() -> ExitCode {
         Command::Hunt(arguments) => hunt::run(&arguments),
         Command::Rules(command) => rules::run(&command),
         Command::Completions(arguments) => completions::run(&arguments),
-        Command::Run => Err(anyhow::anyhow!(
-            "`run` watches a Mac through Endpoint Security, and this build has no live sensor yet; `vedette replay` \
-             runs recordings (`sudo eslogger exec fork exit > events.ndjson` makes one on a Mac)"
-        )),
+        Command::Run(arguments) => run::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         // Whoever read the output has gone, as `| head` does: nothing is wrong.
