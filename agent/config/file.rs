@@ -55,21 +55,19 @@ pub(super) fn read(path: &Path, installed: bool) -> Result<Option<Source>, Refus
             hint: "put a file here, or nothing".into(),
         });
     }
-    let unsafe_because = writable_by_others(path, &metadata).or_else(|| above(path));
-    match unsafe_because {
-        Some(refusal) if installed => return Err(refusal),
-        unsafe_because => {
-            let bytes = bytes(&file).map_err(cannot)?;
-            if bytes.len() as u64 > MAX_FILE {
-                return Err(Refusal {
-                    reason: format!("the file is larger than {} MiB", MAX_FILE >> 20),
-                    hint: "rules can stand in a folder instead, see rules.folder".into(),
-                });
-            }
-            let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            Ok(Some(Source { bytes, sha256, owner: metadata.uid(), unsafe_because }))
-        }
+    let mut unsafe_because = writable_by_others(path, &metadata).or_else(|| above(path));
+    if let Some(refusal) = unsafe_because.take_if(|_| installed) {
+        return Err(refusal);
     }
+    let bytes = bytes(&file).map_err(cannot)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Refusal {
+            reason: format!("the file is larger than {} MiB", MAX_FILE >> 20),
+            hint: "rules can stand in a folder instead, see rules.folder".into(),
+        });
+    }
+    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Some(Source { bytes, sha256, owner: metadata.uid(), unsafe_because }))
 }
 
 fn bytes(file: &File) -> std::io::Result<Vec<u8>> {

@@ -25,7 +25,7 @@ pub(super) fn load(paths: &Paths) -> Loaded {
     for read in [file, managed] {
         loading.apply(read);
     }
-    let findings = loading.findings.into_list(&sources[1].path);
+    let findings = loading.findings.into_list(&sources[usize::from(!locked)].path);
     Loaded { config: loading.config, locked, sources, findings, keys: loading.keys }
 }
 
@@ -128,7 +128,7 @@ impl Loading {
             } else if prefix.is_empty() && SECTIONS.iter().any(|section| section.name == path) {
                 match &entry.value.content {
                     Content::Table(table) => self.apply_table(read, &format!("{path}."), table, given),
-                    _ => self.not_a_section(read, entry),
+                    _ => self.not_a_section(read, entry, given),
                 }
             } else if !(read.source.origin == Origin::Managed && path.starts_with("Payload")) {
                 self.unknown(read, &path, entry);
@@ -142,7 +142,7 @@ impl Loading {
         self.keys[index].place = Some((read.source.path.clone(), place));
         let diagnostics = match (key.set)(&mut self.config, &entry.value) {
             Ok(diagnostics) => {
-                self.keys[index].origin = read.source.origin;
+                (self.keys[index].origin, self.keys[index].broken) = (read.source.origin, false);
                 diagnostics
             }
             Err(Rejection::Found(found)) => {
@@ -176,9 +176,10 @@ impl Loading {
         self.findings.add(diagnostic.level, || read.finding(&diagnostic).about(key.path));
     }
 
-    fn not_a_section(&mut self, read: &Read, entry: &Entry) {
-        for (key, state) in KEYS.iter().zip(&mut self.keys) {
-            state.broken |= key.names().0 == entry.name;
+    /// What it was to set is not known, so its keys are broken; not those that a property list gives with a dot.
+    fn not_a_section(&mut self, read: &Read, entry: &Entry, given: &[usize]) {
+        for (index, (key, state)) in KEYS.iter().zip(&mut self.keys).enumerate() {
+            state.broken |= key.names().0 == entry.name && !given.contains(&index);
         }
         let message = format!("`{}` is a section, so it takes a table of keys", entry.name);
         let example = KEYS.iter().find(|key| key.names().0 == entry.name).and_then(assignment);

@@ -56,7 +56,8 @@ vedette run --check-config --managed dev.vedette.sensor.plist
 Findings go to standard error; then each key is listed with where its value comes from. With `--json`, or where standard
 output is no terminal, that is one JSON object with `status`, `locked`, `sources`, `findings` and `settings`. The exit code
 is 0 if there is no error, 1 if there is one, 2 if a file that was named does not exist. Of a file that is named, owner
-and mode are only warnings, since it is not yet where the sensor reads it.
+and mode are only warnings, since it is not yet where the sensor reads it. On a managed Mac, `--config` alone shows that the
+file would not count.
 
 "#;
 

@@ -356,6 +356,11 @@ fn the_last_good_value_of_a_broken_key_is_kept() {
     mac.manage(&xml("<dict><key>alerts</key><integer>1</integer></dict>"));
     let loaded = last_good.settle(mac.load());
     assert_eq!((loaded.config.alerts.keep, loaded.locked), (3, true), "{:?}", loaded.findings);
+    mac.manage(&xml(
+        "<dict><key>alerts</key><integer>1</integer><key>alerts.keep</key><integer>4</integer></dict>",
+    ));
+    let loaded = last_good.settle(mac.load());
+    assert_eq!((loaded.config.alerts.keep, loaded.config.alerts.per_minute), (4, 8), "it is given beside");
     fs::remove_file(&mac.paths.managed.path).expect("a folder of one's own");
     mac.write("");
     let loaded = last_good.settle(mac.load());
