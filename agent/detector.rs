@@ -8,6 +8,8 @@ use eql::{
     Diagnostic, Engine, EngineOptions, EngineStatus, Level, Lineage, Match, Options, Outcome, Program, Schema,
 };
 
+use sha2::{Digest, Sha256};
+
 use crate::alert::{self, Alert, Matched};
 use crate::budget::Budget;
 use crate::event::Event;
@@ -34,11 +36,13 @@ pub struct RuleSet {
     pub rules: Vec<Loaded>,
     /// What was found wrong or odd, in the order of loading; rules with an error are left out.
     pub findings: Vec<Finding>,
+    /// How many files or rules were left out because of an error.
+    pub failed: usize,
 }
 
 impl Default for RuleSet {
     fn default() -> Self {
-        RuleSet { schema: crate::schema::schema(), rules: Vec::new(), findings: Vec::new() }
+        RuleSet { schema: crate::schema::schema(), rules: Vec::new(), findings: Vec::new(), failed: 0 }
     }
 }
 
@@ -50,7 +54,10 @@ impl RuleSet {
             match file.content {
                 Content::Rule(rule) => set.add(*rule),
                 Content::Skipped { .. } => {}
-                Content::Broken(finding) => set.findings.push(finding),
+                Content::Broken(finding) => {
+                    set.failed += 1;
+                    set.findings.push(finding);
+                }
             }
         }
         set
@@ -59,6 +66,24 @@ impl RuleSet {
     /// Returns the longest maxspan of the rules, in nanoseconds.
     pub fn largest_window(&self) -> i64 {
         self.rules.iter().filter_map(|loaded| loaded.program.maxspan()).max().unwrap_or(0)
+    }
+
+    /// Returns a SHA-256, in hexadecimal, of the rules' ids, versions and queries: the same wherever the same rules
+    /// run, in whatever order they were loaded.
+    pub fn hash(&self) -> String {
+        let mut rules: Vec<[&str; 3]> = self
+            .rules
+            .iter()
+            .map(|loaded| &loaded.rule)
+            .map(|rule| [&*rule.id, &rule.version, &rule.query])
+            .collect();
+        rules.sort_unstable();
+        let mut hash = Sha256::new();
+        for part in rules.into_iter().flatten() {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn add(&mut self, rule: Rule) {
@@ -74,7 +99,10 @@ impl RuleSet {
                     None => self.rules.push(loaded),
                 }
             }
-            Err(diagnostics) => self.findings.extend(findings(&rule, &diagnostics)),
+            Err(diagnostics) => {
+                self.failed += 1;
+                self.findings.extend(findings(&rule, &diagnostics));
+            }
         }
     }
 }

@@ -99,7 +99,7 @@ impl Attribution {
 }
 
 /// The Mac, `host.*`.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Host {
     /// `host.id`.
     pub id: Arc<str>,

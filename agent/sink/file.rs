@@ -107,7 +107,7 @@ impl Sink for FileSink {
 
 /// What makes a document in an alert file the same as another: `event.id` of an alert; of an enrichment `+`, of a
 /// summary `#`, and the id of the alert that it follows.
-pub(super) fn key_of(alert: &Alert) -> String {
+pub(crate) fn key_of(alert: &Alert) -> String {
     match alert.kind {
         AlertKind::Alert => alert.id.clone(),
         AlertKind::Enrichment => format!("+{}", alert.id),

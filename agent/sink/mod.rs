@@ -13,6 +13,7 @@ mod world;
 pub use delivery::{Delivered, Delivery, Lane, LaneOptions, LaneStart, LaneStatus, OpenDisk};
 pub use disk::{Disk, DiskFile, Open};
 pub use file::FileSink;
+pub(crate) use file::key_of;
 pub use folder::{Folder, Readers, Trust};
 pub use rotating::{RotatingFile, Rotation};
 pub use stdout::StdoutSink;
