@@ -11,6 +11,7 @@ mod output;
 mod replay;
 mod rules;
 mod run;
+mod status;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,8 @@ enum Command {
     /// List and check rules
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Show what the running sensor does
+    Status(status::Arguments),
     /// Write completions for a shell
     Completions(completions::Arguments),
     /// Run the sensor (needs a Mac; not part of this build yet), or check its configuration
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Hunt(arguments) => hunt::run(&arguments),
         Command::Rules(command) => rules::run(&command),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
     };
