@@ -25,6 +25,8 @@ pub struct Program {
     categories: Vec<Option<String>>,
     keys: Vec<String>,
     warnings: Vec<Diagnostic>,
+    /// The whole query as it is printed.
+    pub(crate) text: Box<str>,
 }
 
 /// What kind of query a [`Program`] is.
@@ -94,6 +96,8 @@ pub(crate) struct SequencePlan {
     pub(crate) until: Option<TermPlan>,
     /// Whether a term reads an earlier event through an alias.
     pub(crate) aliases: bool,
+    /// The terms as text, each with the keys that all of them share: what makes a term the same in another program.
+    pub(crate) texts: Vec<Box<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -187,6 +191,7 @@ impl Program {
             categories,
             keys: keys.into_iter().map(|key| key.path.clone()).collect(),
             warnings: diagnostics,
+            text: query.to_string().into(),
         })
     }
 
@@ -282,8 +287,10 @@ impl Compiler<'_> {
             missing: Vec::new(),
             until: None,
             aliases: false,
+            texts: Vec::new(),
         };
         for term in &sequence.terms {
+            plan.texts.push(term_text(&sequence.by, term));
             let compiled = self.term(&sequence.by, term);
             if term.missing && compiled.reads_alias {
                 self.error(term.span, "a missing event cannot be compared with an earlier one by its alias");
@@ -368,6 +375,13 @@ impl Compiler<'_> {
         let condition = self.condition(&filter.condition);
         Filter { category: filter.category.as_deref().map(Into::into), condition }
     }
+}
+
+/// A term and the keys that all terms share, as text.
+fn term_text(shared: &[JoinKey], term: &Term) -> Box<str> {
+    let keys: Vec<String> =
+        shared.iter().map(|key| format!("{}{}", if key.optional { "?" } else { "" }, key.path)).collect();
+    format!("{} {term}", keys.join(",")).into()
 }
 
 impl Compiler<'_> {
