@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use eql::{
-    Diagnostic, Engine, EngineOptions, EngineStatus, Level, Lineage, Match, Options, Outcome, Program, Schema,
+    Diagnostic, Engine, EngineOptions, EngineStatus, Level, Lineage, Match, Options, Outcome, Program,
+    Reloaded, Schema,
 };
 
 use sha2::{Digest, Sha256};
@@ -49,7 +50,12 @@ impl Default for RuleSet {
 impl RuleSet {
     /// Compiles rules that are to run on a stream. One with the id of an earlier one takes its place.
     pub fn load(files: Vec<RuleFile>) -> Self {
-        let mut set = RuleSet::default();
+        Self::load_over(crate::schema::schema(), files)
+    }
+
+    /// Compiles rules over the schema of a set that runs, so that a path keeps its number.
+    pub fn load_over(schema: Schema, files: Vec<RuleFile>) -> Self {
+        let mut set = RuleSet { schema, ..RuleSet::default() };
         for file in files {
             match file.content {
                 Content::Rule(rule) => set.add(*rule),
@@ -138,8 +144,8 @@ pub fn findings(rule: &Rule, diagnostics: &[Diagnostic]) -> Vec<Finding> {
 pub struct Detector {
     engine: Engine<Event>,
     rules: Vec<Running>,
-    /// The `event.id` of each alert that may still be followed, by the match's number.
-    alerted: BTreeMap<u64, Arc<str>>,
+    /// The `event.id` of each alert that may still be followed, and its rule, by the match's number.
+    alerted: BTreeMap<u64, (Arc<str>, Arc<Rule>)>,
     given: RecentIds,
     /// `None` where every alert is given, as in a replay.
     budget: Option<Budget>,
@@ -154,8 +160,16 @@ struct Running {
     keys: Vec<String>,
 }
 
+impl Running {
+    fn new(loaded: &Loaded) -> Self {
+        Running { rule: loaded.rule.clone(), keys: loaded.program.keys().to_vec() }
+    }
+}
+
 /// How many ids given out are remembered: an event that a recording holds twice does not alert twice.
 const MAX_GIVEN: usize = 1 << 16;
+
+/// How many alerts may be followed at once.
 const MAX_ALERTED: usize = 1 << 16;
 
 impl Detector {
@@ -167,7 +181,7 @@ impl Detector {
             .iter()
             .map(|loaded| {
                 engine.add(loaded.program.clone());
-                Running { rule: loaded.rule.clone(), keys: loaded.program.keys().to_vec() }
+                Running::new(loaded)
             })
             .collect();
         Detector {
@@ -181,6 +195,29 @@ impl Detector {
             repeated: 0,
             left_out: 0,
         }
+    }
+
+    /// Exchanges the rules. One with the id of a rule that runs goes on with what that one waits for, as far as its
+    /// terms are the same; counts and budgets stay.
+    pub fn reload(
+        &mut self,
+        rules: &RuleSet,
+        normaliser: &mut Normaliser,
+        alerts: &mut Vec<Alert>,
+    ) -> Reloaded {
+        let programs = rules
+            .rules
+            .iter()
+            .map(|loaded| {
+                let old = self.rules.iter().position(|running| running.rule.id == loaded.rule.id);
+                (old, loaded.program.clone())
+            })
+            .collect();
+        let reloaded = self.engine.reload(programs, &mut self.outcomes);
+        self.drain(normaliser, alerts);
+        self.rules = rules.rules.iter().map(Running::new).collect();
+        normaliser.set_largest_window(rules.largest_window());
+        reloaded
     }
 
     /// Gives each rule a budget of so many alerts a minute; what goes beyond is counted and told in a summary.
@@ -243,9 +280,9 @@ impl Detector {
                     let alert = self.matched(found, normaliser, alerts);
                     alerts.extend(alert);
                 }
-                Outcome::Followed { program, serial, events, dropped } => {
-                    if let (Some(id), Some(running)) = (self.alerted.get(&serial), self.rules.get(program)) {
-                        alerts.extend(alert::enrichment(&running.rule, id, &events, dropped));
+                Outcome::Followed { serial, events, dropped, .. } => {
+                    if let Some((id, rule)) = self.alerted.get(&serial) {
+                        alerts.extend(alert::enrichment(rule, id, &events, dropped));
                     }
                 }
             }
@@ -283,7 +320,7 @@ impl Detector {
             process: &mut |entity| normaliser.process(&host, entity, last),
         })?;
         let id: Arc<str> = alert.id.as_str().into();
-        self.alerted.insert(found.serial, id.clone());
+        self.alerted.insert(found.serial, (id.clone(), running.rule.clone()));
         if self.alerted.len() > MAX_ALERTED {
             self.alerted.pop_first();
         }
