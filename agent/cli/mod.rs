@@ -5,6 +5,7 @@
 // Both panic where nobody reads: `output::say`, or `writeln!` and its error.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
+mod alerts;
 mod completions;
 mod hunt;
 mod output;
@@ -32,6 +33,8 @@ enum Command {
     /// List and check rules
     #[command(subcommand)]
     Rules(rules::Command),
+    /// List, follow and show the alerts in the alert file
+    Alerts(alerts::Arguments),
     /// Write completions for a shell
     Completions(completions::Arguments),
     /// Run the sensor (needs a Mac; not part of this build yet)
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Hunt(arguments) => hunt::run(&arguments),
         Command::Rules(command) => rules::run(&command),
+        Command::Alerts(arguments) => alerts::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Run => Err(anyhow::anyhow!(
             "`run` watches a Mac through Endpoint Security, and this build has no live sensor yet; `vedette replay` \
