@@ -124,6 +124,7 @@ pub struct AlertLog {
 struct Current {
     file: LogFile,
     place: Place,
+    /// `None` while its first line has no end: then nothing of it was handed out.
     fingerprint: Option<Fingerprint>,
 }
 
@@ -168,10 +169,15 @@ impl AlertLog {
             return Ok(ControlFlow::Continue(()));
         }
         self.stamp = None;
+        if stamp.is_none() && !self.folder().is_dir() {
+            // Away, and what tells in which order to read is away with it. It may come back.
+            return Ok(ControlFlow::Continue(()));
+        }
         let live = stamp.map(|(node, ..)| node);
         let kept = self.current.as_mut().map(Current::check).transpose()?.unwrap_or(false);
         let flow = match &mut self.current {
-            Some(current) if kept && live == Some(current.file.node) => {
+            // Without a first line it could have been filled, copied and emptied since.
+            Some(current) if kept && live == Some(current.file.node) && current.fingerprint.is_some() => {
                 current.file.read(&mut current.place, false, take)
             }
             _ => self.find_place(kept, take)?,
@@ -195,9 +201,17 @@ impl AlertLog {
             if kept {
                 // It may have got its first line, been rotated and compressed since it was looked at.
                 let own = current.file.fingerprint(true)?;
-                if let Some(at) = found.iter().position(|(_, print)| own.is_some() && *print == own) {
-                    found.truncate(at);
-                    end = End::Own;
+                let is_own = |(file, print): &(LogFile, Option<Fingerprint>)| {
+                    file.node == current.file.node || (own.is_some() && *print == own)
+                };
+                match found.iter().position(is_own) {
+                    // Nothing of it was handed out, so it is read as one of those found.
+                    Some(_) if current.fingerprint.is_none() => return self.read_newer(found, take),
+                    Some(at) => {
+                        found.truncate(at);
+                        end = End::Own;
+                    }
+                    None => {}
                 }
             }
             if let (End::Nothing, Some((oldest, _))) = (&end, found.last().filter(|(file, _)| file.index > 0))
@@ -240,6 +254,7 @@ impl AlertLog {
                 let print = current.file.fingerprint(true)?;
                 self.remember(print);
             } else {
+                current.recognise()?;
                 self.current = Some(current);
             }
         } else if let (true, Some((oldest, _))) = (too_many, found.last()) {
@@ -268,7 +283,9 @@ impl AlertLog {
             if is_finished {
                 self.remember(fingerprint);
             } else {
-                self.current = Some(Current { file, place, fingerprint });
+                let mut current = Current { file, place, fingerprint };
+                current.recognise()?;
+                self.current = Some(current);
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -314,7 +331,7 @@ impl AlertLog {
                 continue;
             }
             if let Some(current) = &self.current {
-                if kept && current.file.node == file.node {
+                if kept && current.file.node == file.node && current.fingerprint.is_some() {
                     return Ok(ControlFlow::Continue((found, End::Own, false)));
                 }
                 if print.is_some() && current.fingerprint == print {
@@ -338,12 +355,8 @@ impl AlertLog {
     /// next numbers, to which a rotation may move them before they are opened.
     fn names(&self) -> io::Result<Vec<(u32, PathBuf)>> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let folder = match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
         let mut numbers = BTreeSet::from([1, 2, 3]);
-        match std::fs::read_dir(folder) {
+        match std::fs::read_dir(self.folder()) {
             Ok(entries) => {
                 for entry in entries {
                     let entry = entry?.file_name();
@@ -362,6 +375,13 @@ impl AlertLog {
             })
         });
         Ok(std::iter::once((0, self.path.clone())).chain(rotated).collect())
+    }
+
+    fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
     }
 
     fn remember(&mut self, fingerprint: Option<Fingerprint>) {
@@ -397,14 +417,20 @@ enum End {
 }
 
 impl Current {
+    /// Takes the fingerprint as soon as a line was handed out.
+    fn recognise(&mut self) -> io::Result<()> {
+        if self.fingerprint.is_none() && self.place != Place::default() {
+            self.fingerprint = self.file.fingerprint(false)?;
+        }
+        Ok(())
+    }
+
     /// Returns whether the open file still holds what was read of it.
     fn check(&mut self) -> io::Result<bool> {
-        let now = self.file.fingerprint(false)?;
         if self.fingerprint.is_none() {
-            self.fingerprint = now;
             return Ok(true);
         }
-        if now != self.fingerprint {
+        if self.file.fingerprint(false)? != self.fingerprint {
             return Ok(false);
         }
         // The same beginning, but shorter: lines were cut off that had been read already.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::Style;
 use super::page::{Colour, paint};
-use super::text::{MAX_NAME, destination, get, host, severity, shorten, text};
+use super::text::{MAX_NAME, get, host, severity, shorten, text};
 use crate::timestamp;
 
 /// What a list shows of one alert or enrichment: all that is kept of its document.
@@ -124,11 +124,22 @@ fn what(document: &Map<String, Json>) -> String {
         events.iter().rev().find_map(|event| event.get("destination"))
     };
     match document.get("destination").or_else(last) {
-        Some(to) => shorten(&format!("{chain} → {}", destination(to)), MAX_ROW),
+        Some(to) => shorten(&format!("{chain} → {}", endpoint(to)), MAX_ROW),
         None => {
             let command = text(get(document, "process.command_line"));
             shorten(&if command.is_empty() { chain } else { format!("{chain}: {command}") }, MAX_ROW)
         }
+    }
+}
+
+/// Where a flow went, in short: the domain, or else the address, and the port.
+fn endpoint(destination: &Json) -> String {
+    let value = |key| Some(shorten(&text(destination.get(key)), MAX_NAME)).filter(|text| !text.is_empty());
+    let name = value("domain").or_else(|| value("ip")).or_else(|| value("address")).unwrap_or_default();
+    match value("port") {
+        Some(port) if name.contains(':') => format!("[{name}]:{port}"),
+        Some(port) => format!("{name}:{port}"),
+        None => name,
     }
 }
 

@@ -172,7 +172,7 @@ impl Page {
             } else {
                 format!("{branch}{pid}{user}{note}  {name}: {what}")
             };
-            self.row(if index == 0 { "processes" } else { "" }, &line);
+            self.hanging(if index == 0 { "processes" } else { "" }, &line, branch.chars().count() + 6);
             depth += usize::from(!responsible);
         }
     }
@@ -187,9 +187,14 @@ impl Page {
 
     /// A label and what it says. Most values are visible text by now; to make it sure costs nothing.
     pub(super) fn row(&mut self, label: &str, value: &str) {
+        self.hanging(label, value, 0);
+    }
+
+    /// A row that, where it goes on in the next lines, is indented there by so many characters.
+    pub(super) fn hanging(&mut self, label: &str, value: &str, indent: usize) {
         let room = self.style.width.saturating_sub(12).max(20);
         let value = visible(value);
-        let lines = if self.is_whole { broken(&value, room) } else { vec![shorten(&value, room)] };
+        let lines = if self.is_whole { broken(&value, room, indent) } else { vec![shorten(&value, room)] };
         let mut label = label;
         for line in lines {
             let shown = self.paint(&format!("{label:<10}"), Colour::Dim);
@@ -237,15 +242,22 @@ pub(super) fn paint(text: &str, colour: Colour, style: Style) -> String {
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
-/// Breaks text into lines of at most `room` characters, at a space where there is one near the end.
-fn broken(text: &str, room: usize) -> Vec<String> {
+/// Breaks text into lines of at most `room` characters, at a space where there is one near the end; all but the
+/// first are indented.
+fn broken(text: &str, room: usize, indent: usize) -> Vec<String> {
+    let indent = indent.min(room / 2);
     let mut rest: Vec<char> = text.chars().collect();
     let mut lines = Vec::new();
-    while rest.len() > room && lines.len() + 1 < MAX_LINES {
-        let space = rest[room * 2 / 3..room].iter().rposition(|c| *c == ' ');
-        let end = space.map_or(room, |at| room * 2 / 3 + at + 1);
-        lines.push(rest.drain(..end).collect::<String>().trim_end().to_owned());
+    let mut margin = 0;
+    while margin + rest.len() > room && lines.len() + 1 < MAX_LINES {
+        let width = room - margin;
+        let near = width * 2 / 3;
+        let space = rest[near..width].iter().rposition(|c| *c == ' ');
+        let part: String = rest.drain(..space.map_or(width, |at| near + at + 1)).collect();
+        lines.push(format!("{:margin$}{}", "", part.trim_end()));
+        margin = indent;
     }
-    lines.push(shorten(&rest.into_iter().collect::<String>(), room));
+    let last: String = rest.into_iter().collect();
+    lines.push(format!("{:margin$}{}", "", shorten(&last, room - margin)));
     lines
 }

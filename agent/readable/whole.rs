@@ -86,7 +86,7 @@ impl Page {
             self.row(label, &format!("{} {offset:>10}  {}", clock(time), happened(event)));
             label = "";
             for (name, value) in details(event) {
-                self.row("", &format!("             {name:<11}{value}"));
+                self.hanging("", &format!("    {name:<11}{value}"), 15);
             }
         }
         let dropped: u64 = enrichments
