@@ -193,7 +193,7 @@ impl AlertLog {
         kept: bool,
         take: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> io::Result<ControlFlow<()>> {
-        let (mut found, mut end, too_many) = match self.newer_files(kept, take)? {
+        let Newer { mut found, mut end, has_more } = match self.newer_files(kept, take)? {
             ControlFlow::Continue(newer) => newer,
             ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
         };
@@ -257,7 +257,7 @@ impl AlertLog {
                 current.recognise()?;
                 self.current = Some(current);
             }
-        } else if let (true, Some((oldest, _))) = (too_many, found.last()) {
+        } else if let (true, Some((oldest, _))) = (has_more, found.last()) {
             let gap = Gap::TooMany { oldest: oldest.path.clone() };
             if take(Item::Gap(gap)).is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -269,7 +269,7 @@ impl AlertLog {
     /// Reads files from their beginning, the last of the list first; the first of the list may grow further.
     fn read_newer(
         &mut self,
-        mut found: Vec<(LogFile, Option<Fingerprint>)>,
+        mut found: Found,
         take: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> io::Result<ControlFlow<()>> {
         while let Some((file, fingerprint)) = found.pop() {
@@ -296,13 +296,12 @@ impl AlertLog {
     ///
     /// In this order no file is missed while others rotate it: a file only ever moves to a higher number.
     /// The plain one of a number is asked for first, because it goes only after the compressed one has come.
-    #[expect(clippy::type_complexity, reason = "used once, just above")]
     fn newer_files(
         &self,
         kept: bool,
         take: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
-    ) -> io::Result<ControlFlow<(), (Vec<(LogFile, Option<Fingerprint>)>, End, bool)>> {
-        let mut found: Vec<(LogFile, Option<Fingerprint>)> = Vec::new();
+    ) -> io::Result<ControlFlow<(), Newer>> {
+        let mut found: Found = Vec::new();
         for (index, path) in self.names()? {
             let opened = LogFile::open(&path, index).and_then(|file| {
                 file.map(|file| file.fingerprint(index > 0).map(|print| (file, print))).transpose()
@@ -332,23 +331,23 @@ impl AlertLog {
             }
             if let Some(current) = &self.current {
                 if kept && current.file.node == file.node && current.fingerprint.is_some() {
-                    return Ok(ControlFlow::Continue((found, End::Own, false)));
+                    return Ok(ControlFlow::Continue(Newer::up_to(End::Own, found)));
                 }
                 if print.is_some() && current.fingerprint == print {
                     // A compressed or rotated copy of a file that is open anyway says nothing new.
                     let end = if kept && index > 0 { End::Own } else { End::Copy(file) };
-                    return Ok(ControlFlow::Continue((found, end, false)));
+                    return Ok(ControlFlow::Continue(Newer::up_to(end, found)));
                 }
             }
             if print.is_some_and(|print| self.known.contains(&print)) {
-                return Ok(ControlFlow::Continue((found, End::Known, false)));
+                return Ok(ControlFlow::Continue(Newer::up_to(End::Known, found)));
             }
             if found.len() == MAX_FILES {
-                return Ok(ControlFlow::Continue((found, End::Nothing, true)));
+                return Ok(ControlFlow::Continue(Newer { found, end: End::Nothing, has_more: true }));
             }
             found.push((file, print));
         }
-        Ok(ControlFlow::Continue((found, End::Nothing, false)))
+        Ok(ControlFlow::Continue(Newer::up_to(End::Nothing, found)))
     }
 
     /// Returns the names that a file of this log may have, the newest first: those that there are, and the
@@ -401,6 +400,23 @@ impl AlertLog {
             _ => error.to_string(),
         };
         SourceError::new(&self.path, reason)
+    }
+}
+
+/// Open files with what they are known by, the newest first.
+type Found = Vec<(LogFile, Option<Fingerprint>)>;
+
+/// The files that are newer than what was read.
+struct Newer {
+    found: Found,
+    end: End,
+    /// Whether there are older ones that are unknown too, more than may be open.
+    has_more: bool,
+}
+
+impl Newer {
+    fn up_to(end: End, found: Found) -> Self {
+        Newer { found, end, has_more: false }
     }
 }
 

@@ -4,7 +4,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -16,7 +15,7 @@ use nix::unistd::Pid;
 use serde_json::{Map, Value as Json, json};
 use vedette::readable::{self, Row, Style, Whole};
 
-/// The line of a case's first alert in `tests/data/replay`, and of the rest.
+/// The alerts of a case in `tests/data/replay`, a line each.
 fn recorded(case: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/replay");
     fs::read_to_string(root.join(case).join("alerts.ndjson")).expect("a case")
@@ -69,7 +68,7 @@ fn on_terminal(mut command: Command, columns: u16) -> (Child, File) {
     let child = command.env("TERM", "xterm").stdout(terminal.slave).spawn().expect("the command runs");
     // The command holds the other end, and would keep it open here.
     drop(command);
-    (child, File::from(OwnedFd::from(terminal.master)))
+    (child, File::from(terminal.master))
 }
 
 /// Reads a terminal until its last writer has gone, which Linux tells as an error.
@@ -285,7 +284,7 @@ fn whatever_a_value_is_the_page_stays_a_page() {
             Whole { document, enrichments: std::slice::from_ref(more), rule: None, place: "alerts.ndjson:1" };
         let page = readable::whole(&whole, style)
             + &readable::row(&Row::new(Some(0), document), "0123", true, style)
-            + &readable::more(&Row::more(None, more), "0123", true, style);
+            + &readable::more(&Row::more(None, more), "0123", style);
         for line in page.lines() {
             assert!(line.chars().count() <= 60, "{line}");
             assert!(!line.chars().any(vedette::alert::is_deceptive), "{line:?}");

@@ -465,3 +465,21 @@ fn only_names_that_a_rotation_gives_are_rotations() {
         assert_eq!(rotation(entry, "alerts.ndjson"), expected, "{entry}");
     }
 }
+
+#[test]
+fn who_may_not_read_it_is_told_who_may() {
+    let error = AlertLog::new(Path::new("/x/alerts.ndjson")).failed(&io::ErrorKind::PermissionDenied.into());
+    assert_eq!(
+        error.to_string(),
+        "cannot read /x/alerts.ndjson: permission denied: the alert file is root's alone; run this with sudo"
+    );
+}
+
+#[test]
+fn nothing_is_read_of_what_is_no_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("alerts.ndjson");
+    fs::create_dir(&path).expect("a folder");
+    let error = AlertLog::new(&path).look(&mut |_| ControlFlow::Continue(())).expect_err("a folder");
+    assert!(error.to_string().ends_with("it is not a regular file"), "{error}");
+}

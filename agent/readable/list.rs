@@ -39,6 +39,15 @@ impl Row {
         Row { time, severity: None, rule: String::new(), what, host: shorten(&host(document), MAX_NAME) }
     }
 
+    /// Who did what, and on which host where that is wanted.
+    fn place(&self, with_host: bool) -> String {
+        if with_host && !self.host.is_empty() {
+            format!("{}: {}", self.host, self.what)
+        } else {
+            self.what.clone()
+        }
+    }
+
     /// Returns the alert's host, escaped and shortened.
     pub fn host(&self) -> &str {
         &self.host
@@ -64,20 +73,19 @@ pub fn header(style: Style) -> String {
 pub fn row(row: &Row, id: &str, with_host: bool, style: Style) -> String {
     let word = row.severity.map_or("alert".to_owned(), |severity| severity.text().to_owned());
     let severity = paint(&word, Colour::of(row.severity), style) + &" ".repeat(SEVERITY - word.len());
-    let rule = paint(&shorten(&row.rule, room(style)), Colour::Bold, style);
-    let id = paint(&format!("{:<TIME$}", shorten(id, TIME)), Colour::Dim, style);
-    let what = below(row, with_host, style);
-    let second = if what.is_empty() { id } else { format!("{id}  {:<SEVERITY$}  {what}", "") };
-    format!("{}  {severity}  {rule}\n{}\n", moment(row.time), second)
+    let rule = paint(&shorten(&row.rule, room(style, SEVERITY + 2)), Colour::Bold, style);
+    let id = paint(&shorten(id, TIME), Colour::Dim, style) + &gap(id);
+    let what = shorten(&row.place(with_host), room(style, 0));
+    format!("{}  {severity}  {rule}\n{id}{what}\n", moment(row.time))
 }
 
-/// Returns the line of an enrichment, which names the alert that it follows by `id`.
-pub fn more(row: &Row, id: &str, with_host: bool, style: Style) -> String {
-    let what = below(row, with_host, style);
-    let id = paint(&format!("{:<TIME$}", format!("└ {}", shorten(id, TIME - 2))), Colour::Dim, style);
-    let word = paint("more", Colour::Yellow, style) + &" ".repeat(SEVERITY - 4);
-    let when = row.time.map_or(String::new(), |time| timestamp::format(time)[11..19].to_owned());
-    format!("{id}  {word}  {}\n", shorten(&format!("{when}  {what}"), room(style)))
+/// Returns the line of an enrichment, which names the alert that it follows by `id`; that says the host.
+pub fn more(row: &Row, id: &str, style: Style) -> String {
+    let id = format!("└ {}", shorten(id, TIME - 2));
+    let word = paint("more", Colour::Yellow, style);
+    let when = row.time.map_or(String::new(), |time| format!(" at {}", &timestamp::format(time)[11..19]));
+    let what = shorten(&format!("{when}: {}", row.what), room(style, 4));
+    format!("{}{}{word}{what}\n", paint(&id, Colour::Dim, style), gap(&id))
 }
 
 /// Returns the shortest beginning of an id, of 8 characters or more, that none of `others` has, escaped. Of a
@@ -95,19 +103,14 @@ fn common(one: &str, other: &str) -> usize {
     one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count()
 }
 
-/// How many characters there are for the last column.
-fn room(style: Style) -> usize {
-    style.width.saturating_sub(TIME + SEVERITY + 4).max(20)
+/// How many characters there are behind the time and so many others.
+fn room(style: Style, others: usize) -> usize {
+    style.width.saturating_sub(TIME + 2 + others).max(20)
 }
 
-/// What stands below the rule's name.
-fn below(row: &Row, with_host: bool, style: Style) -> String {
-    let line = if with_host && !row.host.is_empty() {
-        format!("{}: {}", row.host, row.what)
-    } else {
-        row.what.clone()
-    };
-    shorten(&line, room(style))
+/// What fills the first column behind an id.
+fn gap(id: &str) -> String {
+    " ".repeat(TIME.saturating_sub(id.chars().count()) + 2)
 }
 
 /// Who did what: the processes and where they connected to.

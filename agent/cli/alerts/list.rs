@@ -197,7 +197,7 @@ impl<'a> List<'a> {
             return write(
                 match entry.kind {
                     Kind::Alert => readable::row(&row, &id, with_host, style),
-                    Kind::Enrichment => readable::more(&row, &id, with_host, style),
+                    Kind::Enrichment => readable::more(&row, &id, style),
                 }
                 .as_bytes(),
             );
@@ -233,7 +233,7 @@ impl<'a> List<'a> {
         for Listed { id, alert, more } in rows {
             let id = self.short(&id);
             page.extend(alert.map(|row| readable::row(&row, &id, with_host, style)));
-            page.extend(more.iter().map(|row| readable::more(row, &id, with_host, style)));
+            page.extend(more.iter().map(|row| readable::more(row, &id, style)));
             if page.len() > PAGE {
                 write(page.as_bytes())?;
                 page.clear();
