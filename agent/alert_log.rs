@@ -197,10 +197,14 @@ impl AlertLog {
             ControlFlow::Continue(newer) => newer,
             ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
         };
+        // It may have got its first line, been rotated and compressed since it was looked at. Asked for before
+        // the place is taken: an error must not lose that.
+        let own = match &self.current {
+            Some(current) if kept => current.file.fingerprint(true)?,
+            _ => None,
+        };
         if let Some(mut current) = self.current.take() {
             if kept {
-                // It may have got its first line, been rotated and compressed since it was looked at.
-                let own = current.file.fingerprint(true)?;
                 let is_own = |(file, print): &(LogFile, Option<Fingerprint>)| {
                     file.node == current.file.node || (own.is_some() && *print == own)
                 };
@@ -214,7 +218,8 @@ impl AlertLog {
                     None => {}
                 }
             }
-            if let (End::Nothing, Some((oldest, _))) = (&end, found.last().filter(|(file, _)| file.index > 0))
+            if let (true, End::Nothing, Some((oldest, _))) =
+                (kept, &end, found.last().filter(|(file, _)| file.index > 0))
             {
                 let gap = Gap::RotatedAway {
                     file: self.path.clone(),
@@ -251,11 +256,10 @@ impl AlertLog {
                 return Ok(flow);
             }
             if is_finished {
-                let print = current.file.fingerprint(true)?;
+                let print = current.file.fingerprint(true).unwrap_or(current.fingerprint);
                 self.remember(print);
             } else {
-                current.recognise()?;
-                self.current = Some(current);
+                self.current.insert(current).recognise()?;
             }
         } else if let (true, Some((oldest, _))) = (has_more, found.last()) {
             let gap = Gap::TooMany { oldest: oldest.path.clone() };
@@ -276,16 +280,15 @@ impl AlertLog {
             let mut place = Place::default();
             let is_finished = !found.is_empty();
             // Without what has no end yet: the line may still get one.
-            let fingerprint = if is_finished { fingerprint } else { file.fingerprint(false)? };
+            let fingerprint =
+                if is_finished { fingerprint } else { file.fingerprint(false).unwrap_or(fingerprint) };
             if file.read(&mut place, is_finished, take).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
             if is_finished {
                 self.remember(fingerprint);
             } else {
-                let mut current = Current { file, place, fingerprint };
-                current.recognise()?;
-                self.current = Some(current);
+                self.current.insert(Current { file, place, fingerprint }).recognise()?;
             }
         }
         Ok(ControlFlow::Continue(()))
