@@ -7,6 +7,7 @@
 //! See ARCHITECTURE.md for the map and the invariants.
 
 pub mod alert;
+pub mod alert_log;
 pub mod budget;
 pub mod cli;
 pub mod config;

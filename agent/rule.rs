@@ -89,7 +89,8 @@ impl Severity {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Returns the severity of a word, in lower case.
+    pub fn parse(text: &str) -> Option<Self> {
         [Severity::Low, Severity::Medium, Severity::High, Severity::Critical]
             .into_iter()
             .find(|severity| severity.text() == text)

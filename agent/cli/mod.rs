@@ -5,6 +5,7 @@
 // Both panic where nobody reads: `output::say`, or `writeln!` and its error.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
+mod alerts;
 mod completions;
 mod hunt;
 mod output;
@@ -36,6 +37,8 @@ enum Command {
     Rules(rules::Command),
     /// Show what the running sensor does
     Status(status::Arguments),
+    /// List, follow and show the alerts in the alert file
+    Alerts(alerts::Arguments),
     /// Write completions for a shell
     Completions(completions::Arguments),
     /// Run the sensor (needs a Mac; not part of this build yet), or check its configuration
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Hunt(arguments) => hunt::run(&arguments),
         Command::Rules(command) => rules::run(&command),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Alerts(arguments) => alerts::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
     };

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 
 use super::output;
 use crate::alert::json_line;
-use crate::config::Config;
+use crate::config::{self, Paths};
 use crate::readable::{Style, visible};
 use crate::status::{STALE, State, Status};
 use crate::timestamp;
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// Write a property list, for an inventory
     #[arg(long)]
     plist: bool,
-    /// The sensor's status file, if it is not where the default configuration puts it
+    /// The sensor's status file, if it is not the one that the configuration names
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -37,7 +37,7 @@ const MAX_FILE: u64 = 4 << 20;
 /// # Errors
 /// The status cannot be read, or standard output cannot be written.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let path = arguments.file.clone().unwrap_or_else(|| Config::default().status.file);
+    let path = arguments.file.clone().unwrap_or_else(|| config::load(&Paths::standard()).config.status.file);
     let Some(status) = read(&path)? else {
         if arguments.plist || output::style(arguments.json).is_none() {
             let absent = serde_json::json!({ "state": "never_started", "file": path.display().to_string() });
