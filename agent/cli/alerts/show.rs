@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &ShowArguments) -> anyhow::Result<ExitCode> {
             output::say(format_args!("no alert with the id {} in\n", visible(&arguments.id)));
             let mut files = log.files()?;
             if files.is_empty() {
-                files.push(arguments.file.path().to_owned());
+                files.push(arguments.file.path().into_owned());
             }
             for file in files {
                 output::say(format_args!("  {}\n", visible(&file.to_string_lossy())));
