@@ -4,8 +4,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::SystemTime;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -14,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Map, Value as Json, json};
 use vedette::readable::{self, Row, Style, Whole};
+use vedette::sink::{Folder, Readers, RotatingFile, Rotation, Trust};
 
 /// The alerts of a case in `tests/data/replay`, a line each.
 fn recorded(case: &str) -> String {
@@ -300,63 +302,21 @@ fn whatever_a_value_is_the_page_stays_a_page() {
     assert!(pages > 1000, "{pages}");
 }
 
-/// A small honest writer of an alert file: it follows the conventions of rotation.
-struct Writer {
-    live: PathBuf,
-    rotations: usize,
-    written: usize,
-}
-
 /// The last alert that a test writes.
 const LAST: usize = 0xffff;
 
-impl Writer {
-    fn new(folder: &Path) -> Self {
-        Writer { live: folder.join("alerts.ndjson"), rotations: 0, written: 0 }
-    }
+/// The short form of the `n`th id.
+fn id(n: usize) -> String {
+    format!("{n:08x}")
+}
 
-    /// The short form of the `n`th id.
-    fn id(n: usize) -> String {
-        format!("{n:08x}")
-    }
-
-    fn write(&mut self, n: usize) {
-        let mut line = json!({
-            "@timestamp": "2026-11-24T08:00:00.000Z",
-            "event": { "kind": "alert", "id": format!("{}00112233445566778899aabb", Self::id(n)), "severity": 73 },
-            "rule": { "id": "r", "name": "A rule" },
-        })
-        .to_string();
-        line.push('\n');
-        let mut file = OpenOptions::new().append(true).create(true).open(&self.live).expect("the live file");
-        // In two writes now and then, so that half a line can be seen.
-        let half = if n.is_multiple_of(7) { line.len() / 2 } else { 0 };
-        file.write_all(&line.as_bytes()[..half]).expect("it is written");
-        file.write_all(&line.as_bytes()[half..]).expect("it is written");
-        self.written += 1;
-    }
-
-    fn rotated(&self, index: usize, suffix: &str) -> PathBuf {
-        PathBuf::from(format!("{}.{index}{suffix}", self.live.display()))
-    }
-
-    /// Moves every file up; what becomes `.2` is compressed.
-    fn rotate(&mut self) {
-        for index in (1..=self.rotations).rev() {
-            let suffix = if index >= 2 { ".gz" } else { "" };
-            fs::rename(self.rotated(index, suffix), self.rotated(index + 1, suffix)).expect("a rotation");
-        }
-        fs::rename(&self.live, self.rotated(1, "")).expect("a rotation");
-        File::create(&self.live).expect("a new live file");
-        self.rotations += 1;
-        if self.rotations >= 2 {
-            let plain = self.rotated(2, "");
-            let temporary = self.rotated(2, ".gz.tmp");
-            fs::write(&temporary, gzip(&fs::read(&plain).expect("a rotated file"))).expect("it packs");
-            fs::rename(temporary, self.rotated(2, ".gz")).expect("it is in place");
-            fs::remove_file(plain).expect("the plain one goes");
-        }
-    }
+fn line(n: usize) -> String {
+    let line = json!({
+        "@timestamp": "2026-11-24T08:00:00.000Z",
+        "event": { "kind": "alert", "id": format!("{}00112233445566778899aabb", id(n)), "severity": 73 },
+        "rule": { "id": "r", "name": "A rule" },
+    });
+    format!("{line}\n")
 }
 
 #[test]
@@ -368,23 +328,24 @@ fn a_terminal_sees_every_alert_once_and_in_order_across_a_hundred_rotations() {
     let writer = std::thread::spawn({
         let folder = folder.path().to_owned();
         move || {
-            let mut writer = Writer::new(&folder);
-            for rotation in 0..100 {
-                for n in 0..20 {
-                    writer.write(rotation * 20 + n);
-                    if n % 5 == 4 {
-                        std::thread::sleep(std::time::Duration::from_millis(5));
-                    }
+            let bytes = Some(20 * line(0).len() as u64);
+            let rotation = Rotation { bytes, age: None, keep: 120, compress: true };
+            let folder = Folder::open(&folder, Trust::Callers, Readers::Nobody).expect("the folder");
+            let mut file =
+                RotatingFile::open(folder, "alerts.ndjson", rotation, |_| {}).expect("the alert file");
+            for n in (0..2000).chain([LAST]) {
+                file.write(line(n).as_bytes(), SystemTime::now()).expect("it is written");
+                file.sync().expect("it is synced");
+                while file.tidy().expect("older files are compressed") {}
+                if n % 5 == 4 {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
                 }
-                writer.rotate();
             }
-            writer.write(LAST);
-            writer.written
         }
     });
     let mut seen = Vec::new();
     let mut lines = BufReader::new(terminal).lines();
-    while seen.last() != Some(&Writer::id(LAST)) {
+    while seen.last() != Some(&id(LAST)) {
         let line = lines.next().expect("it follows until the last alert").expect("a terminal to read");
         let id = line.split_whitespace().next().unwrap_or_default();
         if id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -395,8 +356,10 @@ fn a_terminal_sees_every_alert_once_and_in_order_across_a_hundred_rotations() {
     let mut stderr = String::new();
     child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("what it said");
     child.wait().expect("it ends");
-    assert_eq!(writer.join().expect("the writer ends"), 2001);
-    let expected: Vec<String> = (0..2000).chain([LAST]).map(Writer::id).collect();
+    writer.join().expect("the writer ends");
+    let rotated = fs::read_dir(folder.path()).expect("the folder").count() - 1;
+    assert_eq!(rotated, 100);
+    let expected: Vec<String> = (0..2000).chain([LAST]).map(id).collect();
     assert_eq!(seen, expected);
     assert_eq!(stderr, "", "an interrupt ends it quietly");
 }
