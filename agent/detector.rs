@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::alert::{self, Alert, Matched};
 use crate::budget::Budget;
 use crate::event::Event;
+use crate::exception::{self, Exception, On};
 use crate::normaliser::Normaliser;
 use crate::recent::RecentIds;
 use crate::rule::{Content, Finding, Rule, RuleFile};
@@ -39,23 +40,39 @@ pub struct RuleSet {
     pub findings: Vec<Finding>,
     /// How many files or rules were left out because of an error.
     pub failed: usize,
+    /// The exceptions that are in use.
+    pub exceptions: Vec<exception::Loaded>,
+    /// The same, with their conditions, while rules are loaded.
+    selected: exception::Selected,
 }
 
 impl Default for RuleSet {
     fn default() -> Self {
-        RuleSet { schema: crate::schema::schema(), rules: Vec::new(), findings: Vec::new(), failed: 0 }
+        RuleSet {
+            schema: crate::schema::schema(),
+            rules: Vec::new(),
+            findings: Vec::new(),
+            failed: 0,
+            exceptions: Vec::new(),
+            selected: Vec::new(),
+        }
     }
 }
 
 impl RuleSet {
     /// Compiles rules that are to run on a stream. One with the id of an earlier one takes its place.
     pub fn load(files: Vec<RuleFile>) -> Self {
-        Self::load_over(crate::schema::schema(), files)
+        Self::load_over(crate::schema::schema(), files, Vec::new())
     }
 
-    /// Compiles rules over the schema of a set that runs, so that a path keeps its number.
-    pub fn load_over(schema: Schema, files: Vec<RuleFile>) -> Self {
-        let mut set = RuleSet { schema, ..RuleSet::default() };
+    /// Compiles rules, with exceptions, over the schema of a set that runs, so that a path keeps its number.
+    pub fn load_over(schema: Schema, files: Vec<RuleFile>, exceptions: Vec<Exception>) -> Self {
+        let selected = exception::select(exceptions);
+        let loaded = selected
+            .iter()
+            .map(|(exception, _)| exception::Loaded { exception: exception.clone(), effects: Vec::new() })
+            .collect();
+        let mut set = RuleSet { schema, selected, exceptions: loaded, ..RuleSet::default() };
         for file in files {
             match file.content {
                 Content::Rule(rule) => set.add(*rule),
@@ -67,6 +84,18 @@ impl RuleSet {
             }
         }
         set
+    }
+
+    /// Compiles what an event must be for an exception to have done something to a rule.
+    fn note_effects(&mut self, rule: &Rule) {
+        let Ok(query) = eql::parse(&rule.query) else { return };
+        for ((exception, filter), loaded) in self.selected.iter().zip(&mut self.exceptions) {
+            loaded.effects.retain(|(id, _)| *id != rule.id);
+            if exception.scope.covers(&rule.id) {
+                let effect = exception::effect(&query, exception, filter, &mut self.schema);
+                loaded.effects.extend(effect.ok().map(|program| (rule.id.clone(), program)));
+            }
+        }
     }
 
     /// Returns the longest maxspan of the rules, in nanoseconds.
@@ -93,12 +122,16 @@ impl RuleSet {
     }
 
     fn add(&mut self, rule: Rule) {
-        let compiled = compile(&rule, &mut self.schema).and_then(|program| match program.needs_end() {
-            None => Ok(program),
-            Some(reason) => Err(vec![Diagnostic::error(eql::Span::new(0, 0), reason)]),
-        });
+        let compiled =
+            compile_with(&rule, &self.selected, &mut self.schema).and_then(|program| {
+                match program.needs_end() {
+                    None => Ok(program),
+                    Some(reason) => Err(vec![Diagnostic::error(eql::Span::new(0, 0), reason)]),
+                }
+            });
         match compiled {
             Ok(program) => {
+                self.note_effects(&rule);
                 let loaded = Loaded { rule: Arc::new(rule), program };
                 match self.rules.iter_mut().find(|other| other.rule.id == loaded.rule.id) {
                     Some(other) => *other = loaded,
@@ -119,6 +152,18 @@ impl RuleSet {
 /// What the checker found, of which at least one is an error.
 pub fn compile(rule: &Rule, schema: &mut Schema) -> Result<Program, Vec<Diagnostic>> {
     Program::new(&rule.query, schema, &query_options())
+}
+
+/// Compiles a rule's query with what exceptions take out of it.
+fn compile_with(
+    rule: &Rule,
+    exceptions: &exception::Selected,
+    schema: &mut Schema,
+) -> Result<Program, Vec<Diagnostic>> {
+    let query = eql::parse(&rule.query)?;
+    let mut excepted = query.clone();
+    exception::except(&mut excepted, rule, exceptions);
+    Ok(Program::compile(&excepted, schema, &query_options())?.identified_as(&query))
 }
 
 /// Returns how queries over the sensor's events are compiled.
@@ -144,6 +189,7 @@ pub fn findings(rule: &Rule, diagnostics: &[Diagnostic]) -> Vec<Finding> {
 pub struct Detector {
     engine: Engine<Event>,
     rules: Vec<Running>,
+    exceptions: Vec<Excepting>,
     /// The `event.id` of each alert that may still be followed, and its rule, by the match's number.
     alerted: BTreeMap<u64, (Arc<str>, Arc<Rule>)>,
     given: RecentIds,
@@ -155,9 +201,27 @@ pub struct Detector {
     left_out: u64,
 }
 
+/// An exception and how often it has done something.
+struct Excepting {
+    loaded: exception::Loaded,
+    hits: u64,
+}
+
 struct Running {
     rule: Arc<Rule>,
     keys: Vec<String>,
+}
+
+impl Excepting {
+    fn new(loaded: &exception::Loaded) -> Self {
+        Excepting { loaded: loaded.clone(), hits: 0 }
+    }
+
+    /// Whether it withholds an alert of a rule whose last event is `event`.
+    fn withholds(&self, rule: &str, event: &Event) -> bool {
+        self.loaded.exception.on == On::Alert
+            && self.loaded.effects.iter().any(|(id, effect)| id == rule && effect.matches(event))
+    }
 }
 
 impl Running {
@@ -187,6 +251,7 @@ impl Detector {
         Detector {
             engine,
             rules: running,
+            exceptions: rules.exceptions.iter().map(Excepting::new).collect(),
             alerted: BTreeMap::new(),
             given: RecentIds::new(MAX_GIVEN),
             budget: None,
@@ -216,6 +281,11 @@ impl Detector {
         let reloaded = self.engine.reload(programs, &mut self.outcomes);
         self.drain(normaliser, alerts);
         self.rules = rules.rules.iter().map(Running::new).collect();
+        let hits = self.hits();
+        self.exceptions = rules.exceptions.iter().map(Excepting::new).collect();
+        for excepting in &mut self.exceptions {
+            excepting.hits = hits.get(&excepting.loaded.exception.id).copied().unwrap_or(0);
+        }
         normaliser.set_largest_window(rules.largest_window());
         reloaded
     }
@@ -240,6 +310,10 @@ impl Detector {
     /// Shows an event to the rules; what comes of it is appended to `alerts`. The normaliser is asked for
     /// what an alert says about processes and losses.
     pub fn push(&mut self, event: &Event, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
+        for Excepting { loaded, hits } in &mut self.exceptions {
+            let on_event = matches!(loaded.exception.on, On::Event(_));
+            *hits += u64::from(on_event && loaded.effects.iter().any(|(_, effect)| effect.matches(event)));
+        }
         self.engine.push(event, &mut self.outcomes);
         self.drain(normaliser, alerts);
     }
@@ -266,6 +340,12 @@ impl Detector {
     /// Returns how many matches were the same as one before.
     pub fn repeated(&self) -> u64 {
         self.repeated
+    }
+
+    /// Returns how often each exception has done something, by its id: events that it took from a term, alerts that it
+    /// withheld.
+    pub fn hits(&self) -> BTreeMap<String, u64> {
+        self.exceptions.iter().map(|own| (own.loaded.exception.id.clone(), own.hits)).collect()
     }
 
     /// Returns how many alerts went beyond their rules' budgets.
@@ -302,6 +382,15 @@ impl Detector {
         let present: Vec<&Event> = found.events.iter().flatten().collect();
         let (first, last) = (present.first()?.order, present.last()?.order);
         let event = *present.last()?;
+        if let Some(excepting) = self.exceptions.iter_mut().find(|own| own.withholds(&running.rule.id, event))
+        {
+            excepting.hits += 1;
+            // One line: what is withheld can be looked for.
+            let Exception { id, owner, .. } = &*excepting.loaded.exception;
+            let line = format!("withheld by the exception {id} of {owner}: {}", running.rule.name);
+            log::warn!(target: "alert", "{}", crate::readable::visible(&line));
+            return None;
+        }
         // Before the alert is made: that costs more than all the rules.
         if let Some(budget) = &mut self.budget
             && !budget.admits(&running.rule, event, last, summaries)

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod detector;
 pub mod event;
+pub mod exception;
 pub mod health;
 pub mod hunt;
 pub mod identity;

@@ -362,6 +362,7 @@ impl Sensor {
         status.state = state;
         status.problems = self.problems.iter().map(|(what, why)| ((*what).to_owned(), why.clone())).collect();
         status.rules.alerts = self.detector.counts().iter().map(|(id, count)| (id.clone(), *count)).collect();
+        status.exceptions = self.detector.hits();
         status.events.evaluated = engine.events;
         status.events.late = engine.late;
         status.events.alerts_left_out = self.detector.left_out();

@@ -37,6 +37,8 @@ pub struct Status {
     pub host_name: Option<String>,
     /// The rules.
     pub rules: Rules,
+    /// How often each exception has done something since the start, by its id.
+    pub exceptions: BTreeMap<String, u64>,
     /// Where events come from, by name.
     pub sources: BTreeMap<String, Source>,
     /// What has come by since the start.

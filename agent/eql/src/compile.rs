@@ -252,6 +252,31 @@ impl Program {
         clauses
     }
 
+    /// Returns whether a record matches an event query. Of a sequence or a sample no single record is a match, and what
+    /// `descendant of` refers to is known only to a running engine.
+    pub fn matches<R: Record>(&self, record: &R) -> bool {
+        match &self.plan {
+            Plan::Event(filter) => filter.holds(&Context { record, bound: &[], related: &|_, _| false }),
+            _ => false,
+        }
+    }
+
+    /// Makes the program's terms count as those of another query when an engine is [reloaded](crate::Engine::reload):
+    /// what has been added to them, such as exceptions, makes no other terms of them. A query with another number of
+    /// terms changes nothing.
+    #[must_use]
+    pub fn identified_as(mut self, query: &Query) -> Self {
+        match (&mut self.plan, &query.body) {
+            (Plan::Sequence(plan), Body::Sequence(sequence)) if plan.texts.len() == sequence.terms.len() => {
+                plan.texts = sequence.terms.iter().map(|term| term_text(&sequence.by, term)).collect();
+                self.text = query.to_string().into();
+            }
+            (Plan::Event(_), Body::Event(_)) => self.text = query.to_string().into(),
+            _ => {}
+        }
+        self
+    }
+
     /// Returns why the query cannot run on a stream that does not end, if it cannot.
     pub fn needs_end(&self) -> Option<&'static str> {
         if matches!(self.plan, Plan::Sample(_)) {
