@@ -20,6 +20,7 @@ pub mod identity;
 pub mod normaliser;
 pub mod observation;
 pub mod package;
+pub mod procargs;
 pub mod process_table;
 pub mod readable;
 pub mod recent;
