@@ -16,6 +16,7 @@ use endpoint_sec::sys::{NewClientError, ReturnError, es_event_type_t};
 use endpoint_sec::{Client, Message};
 
 use super::bootstrap::{self, Listed};
+use super::process;
 
 /// What the source is called in the status.
 pub(super) const NAME: &str = "endpoint_security";
@@ -146,7 +147,7 @@ fn connect(sender: Sender<Message>, counters: Arc<Counters>) -> Result<Client<'s
     let mut client =
         Client::new(move |_, message| receive(message, &sender, &counters, &next)).map_err(Trouble::New)?;
     // What the sensor does is its own cause: it would wake itself without end.
-    let own = bootstrap::own_token().ok_or(Trouble::Mute)?;
+    let own = process::own_token().ok_or(Trouble::Mute)?;
     client.mute_process(&own).map_err(|_| Trouble::Mute)?;
     client.subscribe(&EVENTS).map_err(Trouble::Subscribe)?;
     Ok(client)
