@@ -26,6 +26,7 @@ pub mod readable;
 pub mod recent;
 pub mod replay;
 pub mod rule;
+pub mod safe_mode;
 pub mod schema;
 pub mod sensor;
 pub mod sink;
