@@ -11,6 +11,7 @@ pub mod alert_log;
 pub mod budget;
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod detector;
 pub mod event;
 pub mod exception;
