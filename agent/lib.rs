@@ -6,6 +6,7 @@
 //!
 //! See ARCHITECTURE.md for the map and the invariants.
 
+pub mod accounts;
 pub mod alert;
 pub mod alert_log;
 pub mod budget;

@@ -94,6 +94,10 @@ pub struct Source {
     pub received: u64,
     /// Events dropped because the sensor was too slow, by kind.
     pub dropped: BTreeMap<String, u64>,
+    /// Messages that did not come, by kind, by their kind's own numbers.
+    pub missing: BTreeMap<String, u64>,
+    /// Messages that did not come, by the numbers that count all kinds.
+    pub missing_in_all: u64,
 }
 
 /// What has come by.
