@@ -59,7 +59,9 @@ impl Directory {
         let (asked, orders) = sync_channel(QUEUE);
         let names = Arc::default();
         let known = Arc::clone(&names);
-        std::thread::Builder::new().name("accounts".into()).spawn(move || answer(&orders, &known, look_up))?;
+        std::thread::Builder::new()
+            .name("accounts".into())
+            .spawn(move || answer(&orders, &known, look_up))?;
         Ok(Directory { names, asked })
     }
 
@@ -87,11 +89,7 @@ impl Accounts for Directory {
     }
 }
 
-fn answer(
-    orders: &Receiver<Id>,
-    names: &Mutex<HashMap<Id, Name>>,
-    look_up: impl Fn(Id) -> Option<String>,
-) {
+fn answer(orders: &Receiver<Id>, names: &Mutex<HashMap<Id, Name>>, look_up: impl Fn(Id) -> Option<String>) {
     for id in orders {
         let text = look_up(id).map(|text| text[..text.floor_char_boundary(MAX_NAME)].into());
         if let Some(name) = lock(names).get_mut(&id) {

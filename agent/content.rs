@@ -55,9 +55,10 @@ pub fn read(loaded: &Loaded) -> Texts {
             read_folder(folder, what, texts, &mut problems);
         }
     }
-    for (inline, what, texts) in
-        [(&config.rules.inline, "rules", &mut rules), (&config.exceptions.inline, "exceptions", &mut exceptions)]
-    {
+    for (inline, what, texts) in [
+        (&config.rules.inline, "rules", &mut rules),
+        (&config.exceptions.inline, "exceptions", &mut exceptions),
+    ] {
         texts.extend(inline.iter().enumerate().map(|(index, text)| Text {
             path: format!("{what}.inline[{index}]").into(),
             ruleset: "inline".to_owned(),

@@ -19,6 +19,8 @@ pub mod exception;
 pub mod health;
 pub mod hunt;
 pub mod identity;
+#[cfg(target_os = "macos")]
+mod macos;
 pub mod normaliser;
 pub mod observation;
 pub mod package;

@@ -106,7 +106,9 @@ mod tests {
 
     #[test]
     fn what_is_no_such_buffer_is_none() {
-        for bytes in [&b""[..], b"\x01\0\0", b"\x01\0\0\0", b"\x01\0\0\0/bin/sh", b"\xff\xff\xff\xff/bin/sh\0"] {
+        for bytes in
+            [&b""[..], b"\x01\0\0", b"\x01\0\0\0", b"\x01\0\0\0/bin/sh", b"\xff\xff\xff\xff/bin/sh\0"]
+        {
             assert_eq!(parse(bytes), None, "{bytes:?}");
         }
     }

@@ -154,7 +154,8 @@ mod tests {
     fn a_file_that_is_none_of_this_says_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(NAME);
-        let hostile = format!("{{\"version\":\"1\",\"configuration\":\"c\",\"reason\":\"{}", "x".repeat(1 << 20));
+        let hostile =
+            format!("{{\"version\":\"1\",\"configuration\":\"c\",\"reason\":\"{}", "x".repeat(1 << 20));
         for text in ["", "{", "[1]", "{\"times\":[1e99]}", "{\"version\":7}", &hostile, "\0\0\0"] {
             std::fs::write(&path, text).expect("the folder can be written");
             assert_eq!(Panics::read(&path, "1", "c").times, [0i64; 0], "{}", &text[..text.len().min(40)]);

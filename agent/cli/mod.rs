@@ -41,12 +41,17 @@ enum Command {
     Alerts(alerts::Arguments),
     /// Write completions for a shell
     Completions(completions::Arguments),
-    /// Run the sensor (needs a Mac; not part of this build yet), or check its configuration
+    /// Run the sensor in the foreground (needs a Mac), or check its configuration
     Run(run::Arguments),
 }
 
 /// Parses the command line, runs it and returns the exit code.
 pub fn main() -> ExitCode {
+    // The system starts the extension without arguments.
+    #[cfg(target_os = "macos")]
+    if crate::macos::is_extension() {
+        return crate::macos::run().unwrap_or(ExitCode::from(2));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

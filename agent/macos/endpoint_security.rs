@@ -143,7 +143,8 @@ fn live(sender: &Sender<Message>, counters: &Arc<Counters>, tell: &Sender<State>
 }
 
 fn connect(sender: Sender<Message>, counters: Arc<Counters>) -> Result<Client<'static>, Trouble> {
-    let next = Next { kinds: [const { AtomicU64::new(u64::MAX) }; KINDS.len()], all: AtomicU64::new(u64::MAX) };
+    let next =
+        Next { kinds: [const { AtomicU64::new(u64::MAX) }; KINDS.len()], all: AtomicU64::new(u64::MAX) };
     let mut client =
         Client::new(move |_, message| receive(message, &sender, &counters, &next)).map_err(Trouble::New)?;
     // What the sensor does is its own cause: it would wake itself without end.
@@ -155,7 +156,7 @@ fn connect(sender: Sender<Message>, counters: Arc<Counters>) -> Result<Client<'s
 
 /// The callback. It must not wait, write, allocate or panic: the binding would swallow that.
 fn receive(message: Message, sender: &Sender<Message>, counters: &Counters, next: &Next) {
-    let kind = EVENTS.iter().position(|event| *event == message.event_type()).unwrap_or(KINDS.len() - 1);
+    let kind = kind(&message);
     counters.received.fetch_add(1, Relaxed);
     if let Some(number) = message.seq_num() {
         counters.missing[kind].fetch_add(skipped(&next.kinds[kind], number), Relaxed);
@@ -167,6 +168,11 @@ fn receive(message: Message, sender: &Sender<Message>, counters: &Counters, next
     if !spared || matches!(sender.try_send(message), Err(TrySendError::Full(_))) {
         counters.dropped[kind].fetch_add(1, Relaxed);
     }
+}
+
+/// Returns the place of a message's kind among [`KINDS`].
+pub(super) fn kind(message: &Message) -> usize {
+    EVENTS.iter().position(|event| *event == message.event_type()).unwrap_or(KINDS.len() - 1)
 }
 
 /// Takes a number and returns how many before it did not come. Messages come one after the other, so nobody else

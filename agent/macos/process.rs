@@ -104,8 +104,7 @@ fn token_of(task: mach_port_name_t) -> Option<AuditToken> {
     let mut token = audit_token_t::default();
     let mut count = TASK_AUDIT_TOKEN_COUNT;
     // SAFETY: `token` has room for the `count` numbers that are announced.
-    let result =
-        unsafe { task_info(task, TASK_AUDIT_TOKEN, token.val.as_mut_ptr().cast(), &raw mut count) };
+    let result = unsafe { task_info(task, TASK_AUDIT_TOKEN, token.val.as_mut_ptr().cast(), &raw mut count) };
     (result == 0).then_some(AuditToken(token))
 }
 
