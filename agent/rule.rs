@@ -124,6 +124,9 @@ pub enum Content {
     Broken(Finding),
 }
 
+/// A file's path, and its text or why there is none.
+pub(crate) type FileText = (PathBuf, Result<String, Box<Finding>>);
+
 /// Something about a rule file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -186,7 +189,7 @@ pub fn load(path: &Path) -> Result<Vec<RuleFile>, String> {
 ///
 /// # Errors
 /// The path itself cannot be read, in one sentence.
-pub(crate) fn texts(path: &Path, what: &str) -> Result<Vec<(PathBuf, Result<String, Box<Finding>>)>, String> {
+pub(crate) fn texts(path: &Path, what: &str) -> Result<Vec<FileText>, String> {
     let metadata = std::fs::metadata(path)
         .map_err(|error| format!("{}: the {what} cannot be read: {error}", path.display()))?;
     let mut files = Vec::new();

@@ -60,7 +60,7 @@ pub(super) fn install() -> io::Result<()> {
     })?;
     let logger = Logger { logs, sender, left_out: AtomicU64::new(0) };
     // Only a second call fails, and then the first logger is there.
-    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+    if log::set_logger(Box::leak(Box::new(logger))).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
     Ok(())
