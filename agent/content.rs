@@ -138,6 +138,77 @@ fn read_folder(folder: &Path, what: &str, texts: &mut Vec<Text>, problems: &mut 
     }
 }
 
+/// `FILE:LINE:COLUMN: error: WHAT`, the first line of how a compiler prints it.
+fn sentence(finding: &rule::Finding) -> String {
+    finding.rendered.lines().next().unwrap_or(&finding.message).to_owned()
+}
+
+fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Leaves only the built-in rules: for [safe mode](crate::safe_mode).
+    pub fn keep_built_in(&mut self) {
+        self.rules.clear();
+        self.exceptions.clear();
+        self.builtin = true;
+    }
+
+    /// Makes rules of it. Of rules with one id the last counts: built in, then folder, then inline.
+    pub fn compile(self) -> Content {
+        let mut problems = self.problems;
+        let files = self.rules.iter().chain(&self.exceptions).map(Text::loaded).collect();
+        let mut rules = if self.builtin { rule::builtin() } else { Vec::new() };
+        rules.extend(self.rules.into_iter().map(|text| RuleFile {
+            content: rule::parse(&text.path, &text.text, &text.ruleset),
+            path: text.path,
+        }));
+        let mut exceptions: Vec<exception::Exception> = Vec::new();
+        for text in self.exceptions {
+            let file = exception::parse(&text.path, &text.text);
+            problems.extend(file.findings.iter().map(sentence));
+            for exception in file.exceptions {
+                if exceptions.iter().any(|other| other.id == exception.id) {
+                    problems.push(format!("{}: another exception has its id too", exception.id));
+                } else {
+                    exceptions.push(exception);
+                }
+            }
+        }
+        let rules = RuleSet::load_over(schema::schema(), rules, exceptions);
+        problems.extend(rules.findings.iter().filter(|found| found.level == eql::Level::Error).map(sentence));
+        Content { rules, files, problems }
+    }
+}
+
+impl Text {
+    fn loaded(&self) -> LoadedFile {
+        let sha256 = hexadecimal(&Sha256::digest(&self.text));
+        LoadedFile { path: self.path.display().to_string(), sha256, owner: self.owner }
+    }
+}
+
+fn read_folder(folder: &Path, what: &str, texts: &mut Vec<Text>, problems: &mut Vec<String>) {
+    if !folder.exists() && folder.symlink_metadata().is_err() {
+        return;
+    }
+    let read = match rule::texts(folder, what) {
+        Ok(read) => read,
+        Err(problem) => return problems.push(problem),
+    };
+    for (path, text) in read {
+        match (config::owner_if_safe(&path), text) {
+            (Err(refusal), _) => problems.push(format!("{}: {refusal}", path.display())),
+            (_, Err(finding)) => problems.push(sentence(&finding)),
+            (Ok(owner), Ok(text)) => {
+                let ruleset = path.parent().and_then(Path::file_name);
+                let ruleset = ruleset.map_or("local".into(), |name| name.to_string_lossy().into_owned());
+                texts.push(Text { path, ruleset, text, owner: Some(owner) });
+            }
+        }
+    }
+}
+
 /// `error: WHAT --> FILE:LINE:COLUMN`, the first two lines of how a compiler prints it.
 fn sentence(finding: &rule::Finding) -> String {
     finding.rendered.lines().take(2).map(str::trim).collect::<Vec<_>>().join(" ")

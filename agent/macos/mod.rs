@@ -35,6 +35,9 @@ use clock::Timebase;
 use endpoint_security::EndpointSecurity;
 use live::Live;
 
+/// The oldest macOS that the program is linked for.
+const OLDEST: (u64, u64, u64) = (13, 0, 0);
+
 /// How many sentences about what is wrong are told as one.
 const MAX_TOLD: usize = 3;
 
@@ -50,9 +53,8 @@ pub(crate) fn is_extension() -> bool {
 /// The system gives no thread or takes no signal handler.
 pub(crate) fn run() -> io::Result<ExitCode> {
     // Without it the binding reads messages as those of macOS 10.15.
-    if let Some((major, minor, patch)) = host::os_version() {
-        endpoint_sec::version::set_runtime_version(major, minor, patch);
-    }
+    let (major, minor, patch) = host::os_version().unwrap_or(OLDEST);
+    endpoint_sec::version::set_runtime_version(major, minor, patch);
     unified_log::install()?;
     panic::install();
     let stop = Arc::new(AtomicBool::new(false));
@@ -103,7 +105,7 @@ fn start(loaded: &Loaded, timebase: Timebase) -> io::Result<Sensor> {
         sensor.enter_safe_mode(&why);
     }
     let findings = loaded.findings.iter().filter(|finding| finding.level == eql::Level::Error);
-    let findings = findings.map(|finding| finding.rendered.lines().take(2).collect::<Vec<_>>().join(" "));
+    let findings = findings.filter_map(|finding| finding.rendered.lines().next().map(str::to_owned));
     for (what, wrong) in [("configuration", findings.chain(unusable).collect()), ("rules", content.problems)]
     {
         degrade(&mut sensor, what, &wrong);
