@@ -152,7 +152,11 @@ impl Live {
         let until = Instant::now() + DRAIN;
         let mut ended = false;
         while !ended && Instant::now() < until {
-            ended = matches!(self.source.states.recv_timeout(WAKE / 10), Ok(State::Ended));
+            match self.source.states.recv_timeout(WAKE / 10) {
+                Ok(State::Ended) => ended = true,
+                Ok(state) => self.note(state),
+                Err(_) => {}
+            }
             self.drain(until);
         }
         self.drain(until);
