@@ -2,7 +2,10 @@
 //!
 //! Files that others than root can change are not used: whoever writes a rule or an exception decides what is seen.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -66,7 +69,7 @@ pub fn read(loaded: &Loaded) -> Texts {
             owner: None,
         }));
     }
-    let fingerprint = fingerprint(loaded, &rules, &exceptions);
+    let fingerprint = fingerprint(loaded, &rules, &exceptions, &problems);
     Texts { rules, exceptions, builtin: config.rules.builtin, problems, fingerprint }
 }
 
@@ -117,6 +120,66 @@ impl Text {
     }
 }
 
+/// What a look at the files has found.
+pub enum Changed {
+    /// Other rules or exceptions, all of which can be used.
+    Content(Box<Content>),
+    /// Something is wrong with them, a sentence each: what runs goes on.
+    Refused(Vec<String>),
+}
+
+/// Looks again and again, on a thread of its own, whether rules and exceptions are others now.
+///
+/// Files are read again rather than their dates compared: whoever can set a date could hide a change. A set in which
+/// anything is wrong is refused as a whole, so that a slip of the pen takes no rule away that ran before.
+pub struct Watch {
+    changed: Receiver<Changed>,
+}
+
+impl Watch {
+    /// Starts the thread. `load` reads the configuration anew; `fingerprint` is of what runs.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(
+        load: impl Fn() -> Loaded + Send + 'static,
+        fingerprint: String,
+        every: Duration,
+    ) -> io::Result<Self> {
+        let (sender, changed) = channel();
+        std::thread::Builder::new()
+            .name("content".into())
+            .spawn(move || watch(&load, fingerprint, every, &sender))?;
+        Ok(Watch { changed })
+    }
+
+    /// Returns the newest change that has not been taken, without waiting.
+    pub fn take(&self) -> Option<Changed> {
+        self.changed.try_iter().last()
+    }
+}
+
+fn watch(load: &impl Fn() -> Loaded, mut fingerprint: String, every: Duration, sender: &Sender<Changed>) {
+    loop {
+        std::thread::sleep(every);
+        let texts = read(&load());
+        if texts.fingerprint == fingerprint {
+            continue;
+        }
+        fingerprint.clone_from(&texts.fingerprint);
+        let content = texts.compile();
+        let changed = if content.problems.is_empty() {
+            Changed::Content(Box::new(content))
+        } else {
+            Changed::Refused(content.problems)
+        };
+        if sender.send(changed).is_err() {
+            // Whoever waited for it has ended.
+            return;
+        }
+    }
+}
+
 fn read_folder(folder: &Path, what: &str, texts: &mut Vec<Text>, problems: &mut Vec<String>) {
     if !folder.exists() && folder.symlink_metadata().is_err() {
         return;
@@ -143,7 +206,7 @@ fn sentence(finding: &rule::Finding) -> String {
     finding.rendered.lines().next().unwrap_or(&finding.message).to_owned()
 }
 
-fn fingerprint(loaded: &Loaded, rules: &[Text], exceptions: &[Text]) -> String {
+fn fingerprint(loaded: &Loaded, rules: &[Text], exceptions: &[Text], problems: &[String]) -> String {
     let mut hash = Sha256::new();
     let mut add = |part: &[u8]| {
         hash.update((part.len() as u64).to_le_bytes());
@@ -159,6 +222,12 @@ fn fingerprint(loaded: &Loaded, rules: &[Text], exceptions: &[Text]) -> String {
             add(text.text.as_bytes());
         }
     }
+    // A file that is refused for its mode and then is not any longer is a change too.
+    let mut add = |part: &[u8]| {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    };
+    problems.iter().for_each(|problem| add(problem.as_bytes()));
     hexadecimal(&hash.finalize())
 }
 
@@ -240,6 +309,45 @@ mod tests {
         assert_eq!(texts.fingerprint(), again());
         fs::write(folder.path().join("rules/b.toml"), CURL).expect("it can be written");
         assert_ne!(texts.fingerprint(), again());
+    }
+
+    #[test]
+    fn changes_are_seen_and_a_slip_takes_nothing_away() {
+        let (folder, texts) = texts(&[("a.toml", CURL)], "");
+        let root = folder.path().to_owned();
+        let text = fs::read_to_string(root.join("config.toml")).expect("it is there");
+        let (loaded_root, loaded_text) = (root.clone(), text);
+        let watch = Watch::start(
+            move || load(&loaded_root, &loaded_text).0,
+            texts.fingerprint.clone(),
+            Duration::from_millis(1),
+        )
+        .expect("a thread");
+        let next = || loop {
+            match watch.take() {
+                Some(changed) => return changed,
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        fs::write(root.join("rules/b.toml"), CURL.replace("curl", "other")).expect("it can be written");
+        // A look may have found half of a file; the next finds the whole.
+        let content = loop {
+            match next() {
+                Changed::Content(content) if content.files.len() == 2 => break content,
+                _ => {}
+            }
+        };
+        assert_eq!(ids(&content).len(), rule::builtin().len() + 2);
+        fs::write(root.join("rules/b.toml"), "[rule]\nname = \"half").expect("it can be written");
+        let problems = loop {
+            match next() {
+                Changed::Refused(problems) if problems[0].contains("b.toml:2:") => break problems,
+                _ => {}
+            }
+        };
+        assert_eq!(problems.len(), 1);
+        fs::remove_file(root.join("rules/b.toml")).expect("it is removed");
+        assert!(matches!(next(), Changed::Content(content) if content.files.len() == 1));
     }
 
     #[test]

@@ -327,6 +327,11 @@ impl Detector {
         }
     }
 
+    /// Returns how many rules run.
+    pub fn rules(&self) -> usize {
+        self.rules.len()
+    }
+
     /// Returns what the engine holds and has counted.
     pub fn status(&self) -> EngineStatus {
         self.engine.status()

@@ -10,12 +10,13 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use eql::Reloaded;
 use serde_json::json;
 
 use crate::alert::{Alert, AlertKind, json_line};
 use crate::detector::{Detector, RuleSet};
 use crate::event::{Event, Host};
-use crate::health::Health;
+use crate::health::{Health, LoadedFile};
 use crate::normaliser::{self, Normaliser};
 use crate::observation::Observation;
 use crate::sink::{
@@ -252,6 +253,19 @@ impl Sensor {
         if self.blind.len() > MAX_BLIND {
             self.blind.pop_front();
         }
+    }
+
+    /// Exchanges rules and exceptions; what rules wait for goes on as far as their terms are the same. Tells which files
+    /// they come from.
+    pub fn reload(&mut self, rules: &RuleSet, files: &[LoadedFile]) -> Reloaded {
+        let reloaded = self.detector.reload(rules, &mut self.normaliser, &mut self.alerts);
+        self.deliver();
+        self.status.rules.loaded = rules.rules.len();
+        self.status.rules.failed = rules.failed;
+        self.status.rules.hash = rules.hash();
+        self.report(&Health::loaded("rules", files));
+        self.write_status(self.state());
+        reloaded
     }
 
     /// Returns what the status says of a source.

@@ -10,6 +10,7 @@ use endpoint_sec::Message;
 use super::clock::Timebase;
 use super::endpoint_security::{EndpointSecurity, KINDS, NAME, State};
 use super::message;
+use crate::content::{Changed, Watch};
 use crate::observation::Observation;
 use crate::process_table::At;
 use crate::sensor::Sensor;
@@ -37,6 +38,8 @@ pub(super) struct Live {
     /// Whether environment variables are read.
     environment: bool,
     running: bool,
+    /// Whether rules and exceptions are others now; none in safe mode, which has the built-in ones only.
+    watch: Option<Watch>,
     /// When the pipeline was told the time, on the clock of ticks.
     ticked: i64,
     /// Messages that nobody had time for at the end.
@@ -49,10 +52,11 @@ impl Live {
         source: EndpointSecurity,
         timebase: Timebase,
         environment: bool,
+        watch: Option<Watch>,
     ) -> Self {
         sensor.source(NAME).state = "starting".to_owned();
         let left = [0; KINDS.len()];
-        Live { sensor, source, timebase, environment, running: false, ticked: i64::MIN, left }
+        Live { sensor, source, timebase, environment, running: false, watch, ticked: i64::MIN, left }
     }
 
     /// Runs until `stop` is set, then ends in an orderly way.
@@ -92,6 +96,21 @@ impl Live {
             self.ticked = now.tick;
             self.count();
             self.sensor.tick(now);
+            self.reload();
+        }
+    }
+
+    /// Takes other rules and exceptions over, if there are any.
+    fn reload(&mut self) {
+        match self.watch.as_ref().and_then(Watch::take) {
+            None => {}
+            Some(Changed::Content(content)) => {
+                let reloaded = self.sensor.reload(&content.rules, &content.files);
+                let (kept, dropped) = (reloaded.kept, reloaded.dropped);
+                log::info!(target: "sensor", "rules loaded anew; {kept} partial matches go on, {dropped} ended");
+                self.sensor.recover("rules");
+            }
+            Some(Changed::Refused(problems)) => super::degrade(&mut self.sensor, "rules", &problems),
         }
     }
 

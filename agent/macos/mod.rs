@@ -23,7 +23,7 @@ use std::sync::atomic::AtomicBool;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::config::{self, Loaded, Paths, State};
-use crate::content;
+use crate::content::{self, Watch};
 use crate::health::{Health, LoadedFile};
 use crate::identity;
 use crate::readable::visible;
@@ -37,6 +37,9 @@ use live::Live;
 
 /// The oldest macOS that the program is linked for.
 const OLDEST: (u64, u64, u64) = (13, 0, 0);
+
+/// How often rules, exceptions and configuration are read again.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// How many sentences about what is wrong are told as one.
 const MAX_TOLD: usize = 3;
@@ -63,14 +66,14 @@ pub(crate) fn run() -> io::Result<ExitCode> {
     }
     let timebase = Timebase::new();
     let loaded = config::load(&Paths::standard());
-    let sensor = start(&loaded, timebase)?;
+    let (sensor, watch) = start(&loaded, timebase)?;
     let source = EndpointSecurity::start()?;
-    let live = Live::new(sensor, source, timebase, loaded.config.events.environment);
+    let live = Live::new(sensor, source, timebase, loaded.config.events.environment, watch);
     Ok(live.run(&stop))
 }
 
 /// Starts the pipeline with what the configuration says, and tells what is wrong with it.
-fn start(loaded: &Loaded, timebase: Timebase) -> io::Result<Sensor> {
+fn start(loaded: &Loaded, timebase: Timebase) -> io::Result<(Sensor, Option<Watch>)> {
     let host = host::describe();
     let mut texts = content::read(loaded);
     let path = Panics::beside(&loaded.config.status.file);
@@ -82,9 +85,14 @@ fn start(loaded: &Loaded, timebase: Timebase) -> io::Result<Sensor> {
         health: loaded.config.health.file.clone(),
         host: host.clone(),
     });
-    if careful.is_some() {
-        texts.keep_built_in();
-    }
+    let fingerprint = texts.fingerprint().to_owned();
+    let watch = match careful {
+        Some(_) => {
+            texts.keep_built_in();
+            None
+        }
+        None => Some(Watch::start(|| config::load(&Paths::standard()), fingerprint, LOOK_AGAIN)?),
+    };
     let content = texts.compile();
     let (settings, unusable) = Settings::new(&loaded.config, Trust::Own);
     let no_host_id = host.id.is_empty();
@@ -123,7 +131,7 @@ fn start(loaded: &Loaded, timebase: Timebase) -> io::Result<Sensor> {
         Ok(directory) => sensor.normaliser().set_accounts(Box::new(directory)),
         Err(error) => degrade(&mut sensor, "user names", &[format!("no thread looks them up: {error}")]),
     }
-    Ok(sensor)
+    Ok((sensor, watch))
 }
 
 fn degrade(sensor: &mut Sensor, what: &'static str, wrong: &[String]) {

@@ -56,6 +56,11 @@ fn status_of(config: &Config) -> Status {
 
 /// Shows a sensor the messages and documents of a recording, each with its time for a tick.
 fn show(sensor: &mut Sensor, recordings: &[PathBuf]) {
+    show_each(sensor, recordings, |_| {});
+}
+
+/// The same, and does something before each.
+fn show_each(sensor: &mut Sensor, recordings: &[PathBuf], mut before: impl FnMut(&mut Sensor)) {
     let rules = RuleSet::load(rule::builtin());
     let mut ids: Vec<_> = n::wanted().into_iter().map(|(_, id)| id).collect();
     ids.extend(alert::READ);
@@ -69,6 +74,7 @@ fn show(sensor: &mut Sensor, recordings: &[PathBuf]) {
                 Observation::Message(message) => message.tick = Some(message.time),
                 Observation::Document(document) => document.tick = Some(document.time),
             }
+            before(sensor);
             sensor.observe(position.index as u32, observation);
         }
         ControlFlow::<Infallible>::Continue(())
@@ -371,4 +377,56 @@ fn a_noisy_rule_spends_its_budget_and_the_rest_is_counted() {
     assert!(counts.values().all(|count| *count == 1), "{counts:?}");
     assert!(left_out > 0 && summaries == left_out, "{summaries} told of {left_out}");
     assert_eq!(status_of(&config).events.alerts_left_out, left_out);
+}
+
+/// Ten thousand reloads under load, between sets that share the built-in rules: the same alerts, nothing left behind.
+#[test]
+fn reloads_lose_no_sequence_and_leave_nothing_behind() {
+    let extra = "[rule]\nrule_id = \"extra\"\nname = \"extra\"\nquery = '''\nsequence by process.pid with maxspan=1m\n\
+                 [process where event.action == \"exec\"] [process where event.action == \"end\" and process.pid < 0]\n'''\n";
+    let set = |with_extra: bool| {
+        let mut files = rule::builtin();
+        if with_extra {
+            let content = rule::parse(Path::new("extra.toml"), extra, "local");
+            files.push(rule::RuleFile { path: "extra.toml".into(), content });
+            // And in another order.
+            files.reverse();
+        }
+        RuleSet::load(files)
+    };
+    let sets = [set(false), set(true)];
+    let cases: Vec<_> = cases()
+        .into_iter()
+        .filter(|(name, _)| name == "two-packages" || name == "consumed-pending")
+        .collect();
+    let (mut reloads, mut alerts) = (0, 0);
+    while reloads < 10_000 {
+        for (name, recordings) in &cases {
+            let (_folder, folder) = temporary();
+            let mut config = config(&folder);
+            config.alerts.per_minute = 1000;
+            let mut sensor = start(&config, START);
+            show_each(&mut sensor, recordings, |sensor| {
+                for _ in 0..20 {
+                    sensor.reload(&sets[reloads % 2], &[]);
+                    reloads += 1;
+                }
+            });
+            assert_eq!(sensor.detector.rules(), sets[(reloads + 1) % 2].rules.len());
+            let partials = sensor.detector.status().partials;
+            assert!(partials < 200, "{partials} partials wait");
+            sensor.stop(START, "the test ends");
+            let mut live = documents(&config.alerts.file);
+            let mut recorded = replayed(recordings);
+            alerts += live.len();
+            for documents in [&mut live, &mut recorded] {
+                documents.iter_mut().for_each(comparable);
+                documents.retain(|document| document["event"]["kind"] == "alert");
+                // Which of two rules speaks first about one event is their order.
+                documents.sort_by_key(|document| document["event"]["id"].to_string());
+            }
+            assert_eq!(live, recorded, "{name}");
+        }
+    }
+    assert!(alerts > 10, "{alerts}");
 }
