@@ -81,7 +81,9 @@ fn initialisers(macho: &Macho) -> Vec<usize> {
         unsafe {
             match section.kind {
                 S_MOD_INIT_FUNC_POINTERS => {
-                    functions.extend((0..section.size as usize / 8).map(|index| *(address as *const usize).add(index)));
+                    functions.extend(
+                        (0..section.size as usize / 8).map(|index| *(address as *const usize).add(index)),
+                    );
                 }
                 S_INIT_FUNC_OFFSETS => functions.extend(
                     (0..section.size as usize / 4)

@@ -116,7 +116,9 @@ impl Macho {
                     chains = Some(start..start + header.u32(at + 12)? as usize);
                 }
                 LC_DYLD_INFO | LC_DYLD_INFO_ONLY => {
-                    return Err(Error("its fixups are opcodes (LC_DYLD_INFO); only chains are known here".to_owned()));
+                    return Err(Error(
+                        "its fixups are opcodes (LC_DYLD_INFO); only chains are known here".to_owned(),
+                    ));
                 }
                 _ => {}
             }
@@ -196,10 +198,13 @@ fn read_chains(
     segments: &[Segment],
 ) -> Result<(Vec<Import>, Vec<Fixup>), Error> {
     let header = Reader(Reader(bytes).range(range.start, range.len())?);
-    let (starts, table, symbols) = (header.u32(4)? as usize, header.u32(8)? as usize, header.u32(12)? as usize);
+    let (starts, table, symbols) =
+        (header.u32(4)? as usize, header.u32(8)? as usize, header.u32(12)? as usize);
     let (count, format) = (header.u32(16)? as usize, header.u32(20)?);
     if format != 1 {
-        return Err(Error(format!("its imports are of format {format}; only DYLD_CHAINED_IMPORT is known here")));
+        return Err(Error(format!(
+            "its imports are of format {format}; only DYLD_CHAINED_IMPORT is known here"
+        )));
     }
     let mut imports = Vec::new();
     for index in 0..count {
@@ -222,7 +227,9 @@ fn read_chains(
         let own_base = match format {
             2 => 0,
             6 => base,
-            other => return Err(Error(format!("its pointers are of format {other}; only 2 and 6 are known here"))),
+            other => {
+                return Err(Error(format!("its pointers are of format {other}; only 2 and 6 are known here")));
+            }
         };
         for page in 0..header.u16(info + 20)? as usize {
             let start = header.u16(info + 22 + page * 2)?;
@@ -259,7 +266,8 @@ struct Reader<'a>(&'a [u8]);
 impl<'a> Reader<'a> {
     fn range(&self, start: usize, size: usize) -> Result<&'a [u8], Error> {
         let end = start.checked_add(size);
-        end.and_then(|end| self.0.get(start..end)).ok_or_else(|| Error(format!("it ends before byte {start} + {size}")))
+        end.and_then(|end| self.0.get(start..end))
+            .ok_or_else(|| Error(format!("it ends before byte {start} + {size}")))
     }
 
     fn array<const N: usize>(&self, at: usize) -> Result<[u8; N], Error> {
@@ -292,7 +300,8 @@ impl<'a> Reader<'a> {
     /// A text up to its zero.
     fn text(&self, at: usize) -> Result<String, Error> {
         let rest = self.0.get(at..).ok_or_else(|| Error(format!("it ends before the text at byte {at}")))?;
-        let end = rest.iter().position(|byte| *byte == 0).ok_or_else(|| Error("a text has no end".to_owned()))?;
+        let end =
+            rest.iter().position(|byte| *byte == 0).ok_or_else(|| Error("a text has no end".to_owned()))?;
         Ok(String::from_utf8_lossy(&rest[..end]).into_owned())
     }
 }
