@@ -21,6 +21,8 @@ pub struct Macho {
 pub struct Import {
     /// As the linker writes it, with the leading underscore of C.
     pub symbol: String,
+    /// The install name of the library that the linker found it in; empty for no certain one.
+    pub library: String,
     /// Whether it may be missing.
     pub weak: bool,
 }
@@ -87,6 +89,9 @@ const MAGIC_64: u32 = 0xfeed_facf;
 const MH_EXECUTE: u32 = 2;
 const LC_SEGMENT_64: u32 = 0x19;
 const LC_MAIN: u32 = 0x8000_0028;
+const LC_LOAD_DYLIB: u32 = 0xc;
+const LC_LOAD_WEAK_DYLIB: u32 = 0x8000_0018;
+const LC_REEXPORT_DYLIB: u32 = 0x8000_001f;
 const LC_DYLD_INFO: u32 = 0x22;
 const LC_DYLD_INFO_ONLY: u32 = 0x8000_0022;
 const LC_DYLD_CHAINED_FIXUPS: u32 = 0x8000_0034;
@@ -104,12 +109,16 @@ impl Macho {
         }
         let mut segments = Vec::new();
         let mut sections = Vec::new();
+        let mut libraries = Vec::new();
         let (mut entry, mut chains) = (None, None);
         let mut at = 32;
         for _ in 0..header.u32(16)? {
             let size = header.u32(at + 4)? as usize;
             match header.u32(at)? {
                 LC_SEGMENT_64 => read_segment(&header, at, &mut segments, &mut sections)?,
+                LC_LOAD_DYLIB | LC_LOAD_WEAK_DYLIB | LC_REEXPORT_DYLIB => {
+                    libraries.push(header.text(at + header.u32(at + 8)? as usize)?);
+                }
                 LC_MAIN => entry = Some(header.u64(at + 8)?),
                 LC_DYLD_CHAINED_FIXUPS => {
                     let start = header.u32(at + 8)? as usize;
@@ -126,7 +135,7 @@ impl Macho {
         }
         let entry = entry.ok_or_else(|| Error("it has no entry point (LC_MAIN)".to_owned()))?;
         let (imports, fixups) = match chains {
-            Some(range) => read_chains(&bytes, range, &segments)?,
+            Some(range) => read_chains(&bytes, range, &segments, &libraries)?,
             None => (Vec::new(), Vec::new()),
         };
         Ok(Self { bytes, segments, sections, entry, imports, fixups })
@@ -196,6 +205,7 @@ fn read_chains(
     bytes: &[u8],
     range: std::ops::Range<usize>,
     segments: &[Segment],
+    libraries: &[String],
 ) -> Result<(Vec<Import>, Vec<Fixup>), Error> {
     let header = Reader(Reader(bytes).range(range.start, range.len())?);
     let (starts, table, symbols) =
@@ -210,7 +220,9 @@ fn read_chains(
     for index in 0..count {
         let word = header.u32(table + index * 4)?;
         let symbol = header.text(symbols + (word >> 9) as usize)?;
-        imports.push(Import { symbol, weak: word >> 8 & 1 != 0 });
+        // Counted from 1; 0 and negative numbers mean this file, or any.
+        let library = libraries.get((word as u8 as usize).wrapping_sub(1)).cloned().unwrap_or_default();
+        imports.push(Import { symbol, library, weak: word >> 8 & 1 != 0 });
     }
     let image = Reader(bytes);
     let base = segments.iter().find(|segment| segment.file.start == 0 && !segment.file.is_empty());
@@ -228,7 +240,9 @@ fn read_chains(
             2 => 0,
             6 => base,
             other => {
-                return Err(Error(format!("its pointers are of format {other}; only 2 and 6 are known here")));
+                return Err(Error(format!(
+                    "its pointers are of format {other}; only 2 and 6 are known here"
+                )));
             }
         };
         for page in 0..header.u16(info + 20)? as usize {

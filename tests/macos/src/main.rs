@@ -23,7 +23,7 @@ fn main() {
         });
     if list {
         for import in macho.imports() {
-            println!("{} {}", import.symbol, macos_abi::standing(&import.symbol));
+            println!("{} {} {}", import.symbol, import.library, macos_abi::standing(&import.symbol));
         }
         return;
     }

@@ -12,8 +12,6 @@ exports! {
     "strerror_r" => strerror_r,
 }
 
-pub(super) const ENOENT: c_int = 2;
-pub(super) const EBADF: c_int = 9;
 pub(super) const EINVAL: c_int = 22;
 pub(super) const ENOTTY: c_int = 25;
 

@@ -24,7 +24,6 @@ pub(crate) const SAME: &[&str] = &[
     "fchown",
     "fdopendir",
     "flock",
-    "fmod",
     "free",
     "fsync",
     "ftruncate",

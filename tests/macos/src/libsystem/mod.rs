@@ -7,6 +7,7 @@ pub(crate) mod process;
 mod directories;
 mod dispatch;
 mod files;
+mod math;
 mod memory;
 mod signals;
 mod threads;
@@ -22,6 +23,7 @@ pub(crate) fn symbol(name: &str) -> Option<usize> {
         dispatch::symbol,
         errors::symbol,
         files::symbol,
+        math::symbol,
         memory::symbol,
         process::symbol,
         signals::symbol,
