@@ -94,10 +94,11 @@ fn imports_are_not_newer_than_the_oldest_macos() {
 fn marks_of_availability_are_read() {
     let text = "int a(int x) __OSX_AVAILABLE_STARTING(__MAC_10_10, __IPHONE_8_0);\n\
                 extern int b(void *, size_t)\n  API_AVAILABLE(macos(14.4), ios(17.4));\n\
-                int c(void) __API_AVAILABLE(macosx(10.5));\nint d(int);\nint e(void) __OSX_AVAILABLE(15.1);\n";
+                int c(void) __API_AVAILABLE(macosx(10.5));\nint d(int);\nint e(void) __OSX_AVAILABLE(15.1);\n\
+                /* f() is old; */ API_AVAILABLE(macos(16.0))\nOS_EXPORT void\nf(int); // g();\n";
     let mut since = BTreeMap::new();
     read_marks(text, &mut since);
-    let expected = [("a", (10, 10)), ("b", (14, 4)), ("c", (10, 5)), ("e", (15, 1))];
+    let expected = [("a", (10, 10)), ("b", (14, 4)), ("c", (10, 5)), ("e", (15, 1)), ("f", (16, 0))];
     assert_eq!(since, expected.map(|(name, version)| (name.to_owned(), version)).into());
 }
 
@@ -133,17 +134,36 @@ fn read_headers(folder: &Path, since: &mut BTreeMap<String, (u32, u32)>) {
 
 /// The function that each declaration names, and the macOS of its mark. Declarations without one are of any version.
 fn read_marks(text: &str, since: &mut BTreeMap<String, (u32, u32)>) {
-    for declaration in text.split(';') {
-        let Some(version) = mark(declaration) else { continue };
-        // The name: the identifier before the first parenthesis of what is no preprocessor line.
-        let plain: String = declaration.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
-        let Some((before, _)) = plain.split_once('(') else { continue };
-        let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-        let name = before.trim_end().rsplit(|character| !is_name(character)).next().unwrap_or_default();
-        if !name.is_empty() {
+    for declaration in without_comments(text).split([';', '{', '}']) {
+        if let Some((version, name)) = mark(declaration).zip(function(declaration)) {
             since.insert(name.to_owned(), version);
         }
     }
+}
+
+/// Text without C's comments and preprocessor lines.
+fn without_comments(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, comment)) = rest.split_once("/*") {
+        plain.push_str(before);
+        rest = comment.split_once("*/").map_or("", |(_, after)| after);
+    }
+    plain.push_str(rest);
+    let lines = plain.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.filter(|line| !line.trim_start().starts_with('#')).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The function that a declaration names: what stands before the first parenthesis that is no attribute's.
+fn function(declaration: &str) -> Option<&str> {
+    const OF_ATTRIBUTES: [&str; 8] =
+        ["macos", "macosx", "ios", "tvos", "watchos", "bridgeos", "visionos", "__attribute__"];
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    declaration.match_indices('(').find_map(|(at, _)| {
+        let name = declaration[..at].trim_end().rsplit(|character| !is_name(character)).next()?;
+        let macro_name = !name.contains(|character: char| character.is_ascii_lowercase());
+        (!macro_name && !OF_ATTRIBUTES.contains(&name)).then_some(name)
+    })
 }
 
 /// The version in `macos(14.4)`, `macosx(10.5)`, `__OSX_AVAILABLE(15.1)` or `__MAC_10_10`.
