@@ -160,7 +160,11 @@ impl Alert {
 /// is escaped: DEL and C1 controls, line separators, bidirectional and invisible marks. All of them can only
 /// stand in strings, so the line says the same.
 pub fn json_line(document: &impl Serialize) -> String {
-    let json = serde_json::to_string(document).expect("a document has texts for keys, and no writer to fail");
+    escaped(&serde_json::to_string(document).expect("a document has texts for keys, and no writer to fail"))
+}
+
+/// Escapes in JSON without line breaks what [`json_line`] does.
+pub(crate) fn escaped(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for c in json.chars() {
         if is_deceptive(c) {

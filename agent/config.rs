@@ -138,6 +138,14 @@ pub fn load(paths: &Paths) -> Loaded {
     loaded
 }
 
+/// Returns the uid that owns a file which decides what the sensor does.
+///
+/// # Errors
+/// Others than root, or who runs this, can change the file, in a sentence with what to do.
+pub(crate) fn owner_if_safe(path: &Path) -> Result<u32, String> {
+    file::owner(path).map_err(|refusal| format!("{}; {}", refusal.reason, refusal.hint))
+}
+
 impl Loaded {
     /// Returns where the value of a key comes from.
     pub fn origin(&self, key: &Key) -> Origin {

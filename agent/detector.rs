@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use eql::{
-    Diagnostic, Engine, EngineOptions, EngineStatus, Level, Lineage, Match, Options, Outcome, Program, Schema,
+    Diagnostic, Engine, EngineOptions, EngineStatus, Level, Lineage, Match, Options, Outcome, Program,
+    Reloaded, Schema,
 };
 
 use sha2::{Digest, Sha256};
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::alert::{self, Alert, Matched};
 use crate::budget::Budget;
 use crate::event::Event;
+use crate::exception::{self, Exception, On};
 use crate::normaliser::Normaliser;
 use crate::recent::RecentIds;
 use crate::rule::{Content, Finding, Rule, RuleFile};
@@ -38,18 +40,39 @@ pub struct RuleSet {
     pub findings: Vec<Finding>,
     /// How many files or rules were left out because of an error.
     pub failed: usize,
+    /// The exceptions that are in use.
+    pub exceptions: Vec<exception::Loaded>,
+    /// The same, with their conditions, while rules are loaded.
+    selected: exception::Selected,
 }
 
 impl Default for RuleSet {
     fn default() -> Self {
-        RuleSet { schema: crate::schema::schema(), rules: Vec::new(), findings: Vec::new(), failed: 0 }
+        RuleSet {
+            schema: crate::schema::schema(),
+            rules: Vec::new(),
+            findings: Vec::new(),
+            failed: 0,
+            exceptions: Vec::new(),
+            selected: Vec::new(),
+        }
     }
 }
 
 impl RuleSet {
     /// Compiles rules that are to run on a stream. One with the id of an earlier one takes its place.
     pub fn load(files: Vec<RuleFile>) -> Self {
-        let mut set = RuleSet::default();
+        Self::load_over(crate::schema::schema(), files, Vec::new())
+    }
+
+    /// Compiles rules, with exceptions, over the schema of a set that runs, so that a path keeps its number.
+    pub fn load_over(schema: Schema, files: Vec<RuleFile>, exceptions: Vec<Exception>) -> Self {
+        let selected = exception::select(exceptions);
+        let loaded = selected
+            .iter()
+            .map(|(exception, _)| exception::Loaded { exception: exception.clone(), effects: Vec::new() })
+            .collect();
+        let mut set = RuleSet { schema, selected, exceptions: loaded, ..RuleSet::default() };
         for file in files {
             match file.content {
                 Content::Rule(rule) => set.add(*rule),
@@ -61,6 +84,18 @@ impl RuleSet {
             }
         }
         set
+    }
+
+    /// Compiles what an event must be for an exception to have done something to a rule.
+    fn note_effects(&mut self, rule: &Rule) {
+        let Ok(query) = eql::parse(&rule.query) else { return };
+        for ((exception, filter), loaded) in self.selected.iter().zip(&mut self.exceptions) {
+            loaded.effects.retain(|(id, _)| *id != rule.id);
+            if exception.scope.covers(&rule.id) {
+                let effect = exception::effect(&query, exception, filter, &mut self.schema);
+                loaded.effects.extend(effect.ok().map(|program| (rule.id.clone(), program)));
+            }
+        }
     }
 
     /// Returns the longest maxspan of the rules, in nanoseconds.
@@ -87,12 +122,16 @@ impl RuleSet {
     }
 
     fn add(&mut self, rule: Rule) {
-        let compiled = compile(&rule, &mut self.schema).and_then(|program| match program.needs_end() {
-            None => Ok(program),
-            Some(reason) => Err(vec![Diagnostic::error(eql::Span::new(0, 0), reason)]),
-        });
+        let compiled =
+            compile_with(&rule, &self.selected, &mut self.schema).and_then(|program| {
+                match program.needs_end() {
+                    None => Ok(program),
+                    Some(reason) => Err(vec![Diagnostic::error(eql::Span::new(0, 0), reason)]),
+                }
+            });
         match compiled {
             Ok(program) => {
+                self.note_effects(&rule);
                 let loaded = Loaded { rule: Arc::new(rule), program };
                 match self.rules.iter_mut().find(|other| other.rule.id == loaded.rule.id) {
                     Some(other) => *other = loaded,
@@ -113,6 +152,18 @@ impl RuleSet {
 /// What the checker found, of which at least one is an error.
 pub fn compile(rule: &Rule, schema: &mut Schema) -> Result<Program, Vec<Diagnostic>> {
     Program::new(&rule.query, schema, &query_options())
+}
+
+/// Compiles a rule's query with what exceptions take out of it.
+fn compile_with(
+    rule: &Rule,
+    exceptions: &exception::Selected,
+    schema: &mut Schema,
+) -> Result<Program, Vec<Diagnostic>> {
+    let query = eql::parse(&rule.query)?;
+    let mut excepted = query.clone();
+    exception::except(&mut excepted, rule, exceptions);
+    Ok(Program::compile(&excepted, schema, &query_options())?.identified_as(&query))
 }
 
 /// Returns how queries over the sensor's events are compiled.
@@ -138,8 +189,9 @@ pub fn findings(rule: &Rule, diagnostics: &[Diagnostic]) -> Vec<Finding> {
 pub struct Detector {
     engine: Engine<Event>,
     rules: Vec<Running>,
-    /// The `event.id` of each alert that may still be followed, by the match's number.
-    alerted: BTreeMap<u64, Arc<str>>,
+    exceptions: Vec<Excepting>,
+    /// The `event.id` of each alert that may still be followed, and its rule, by the match's number.
+    alerted: BTreeMap<u64, (Arc<str>, Arc<Rule>)>,
     given: RecentIds,
     /// `None` where every alert is given, as in a replay.
     budget: Option<Budget>,
@@ -149,13 +201,39 @@ pub struct Detector {
     left_out: u64,
 }
 
+/// An exception and how often it has done something.
+struct Excepting {
+    loaded: exception::Loaded,
+    hits: u64,
+}
+
 struct Running {
     rule: Arc<Rule>,
     keys: Vec<String>,
 }
 
+impl Excepting {
+    fn new(loaded: &exception::Loaded) -> Self {
+        Excepting { loaded: loaded.clone(), hits: 0 }
+    }
+
+    /// Whether it withholds an alert of a rule whose last event is `event`.
+    fn withholds(&self, rule: &str, event: &Event) -> bool {
+        self.loaded.exception.on == On::Alert
+            && self.loaded.effects.iter().any(|(id, effect)| id == rule && effect.matches(event))
+    }
+}
+
+impl Running {
+    fn new(loaded: &Loaded) -> Self {
+        Running { rule: loaded.rule.clone(), keys: loaded.program.keys().to_vec() }
+    }
+}
+
 /// How many ids given out are remembered: an event that a recording holds twice does not alert twice.
 const MAX_GIVEN: usize = 1 << 16;
+
+/// How many alerts may be followed at once.
 const MAX_ALERTED: usize = 1 << 16;
 
 impl Detector {
@@ -167,12 +245,13 @@ impl Detector {
             .iter()
             .map(|loaded| {
                 engine.add(loaded.program.clone());
-                Running { rule: loaded.rule.clone(), keys: loaded.program.keys().to_vec() }
+                Running::new(loaded)
             })
             .collect();
         Detector {
             engine,
             rules: running,
+            exceptions: rules.exceptions.iter().map(Excepting::new).collect(),
             alerted: BTreeMap::new(),
             given: RecentIds::new(MAX_GIVEN),
             budget: None,
@@ -181,6 +260,34 @@ impl Detector {
             repeated: 0,
             left_out: 0,
         }
+    }
+
+    /// Exchanges the rules. One with the id of a rule that runs goes on with what that one waits for, as far as its
+    /// terms are the same; counts and budgets stay.
+    pub fn reload(
+        &mut self,
+        rules: &RuleSet,
+        normaliser: &mut Normaliser,
+        alerts: &mut Vec<Alert>,
+    ) -> Reloaded {
+        let programs = rules
+            .rules
+            .iter()
+            .map(|loaded| {
+                let old = self.rules.iter().position(|running| running.rule.id == loaded.rule.id);
+                (old, loaded.program.clone())
+            })
+            .collect();
+        let reloaded = self.engine.reload(programs, &mut self.outcomes);
+        self.drain(normaliser, alerts);
+        self.rules = rules.rules.iter().map(Running::new).collect();
+        let hits = self.hits();
+        self.exceptions = rules.exceptions.iter().map(Excepting::new).collect();
+        for excepting in &mut self.exceptions {
+            excepting.hits = hits.get(&excepting.loaded.exception.id).copied().unwrap_or(0);
+        }
+        normaliser.set_largest_window(rules.largest_window());
+        reloaded
     }
 
     /// Gives each rule a budget of so many alerts a minute; what goes beyond is counted and told in a summary.
@@ -203,6 +310,10 @@ impl Detector {
     /// Shows an event to the rules; what comes of it is appended to `alerts`. The normaliser is asked for
     /// what an alert says about processes and losses.
     pub fn push(&mut self, event: &Event, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
+        for Excepting { loaded, hits } in &mut self.exceptions {
+            let on_event = matches!(loaded.exception.on, On::Event(_));
+            *hits += u64::from(on_event && loaded.effects.iter().any(|(_, effect)| effect.matches(event)));
+        }
         self.engine.push(event, &mut self.outcomes);
         self.drain(normaliser, alerts);
     }
@@ -231,6 +342,12 @@ impl Detector {
         self.repeated
     }
 
+    /// Returns how often each exception has done something, by its id: events that it took from a term, alerts that it
+    /// withheld.
+    pub fn hits(&self) -> BTreeMap<String, u64> {
+        self.exceptions.iter().map(|own| (own.loaded.exception.id.clone(), own.hits)).collect()
+    }
+
     /// Returns how many alerts went beyond their rules' budgets.
     pub fn left_out(&self) -> u64 {
         self.left_out
@@ -243,9 +360,9 @@ impl Detector {
                     let alert = self.matched(found, normaliser, alerts);
                     alerts.extend(alert);
                 }
-                Outcome::Followed { program, serial, events, dropped } => {
-                    if let (Some(id), Some(running)) = (self.alerted.get(&serial), self.rules.get(program)) {
-                        alerts.extend(alert::enrichment(&running.rule, id, &events, dropped));
+                Outcome::Followed { serial, events, dropped, .. } => {
+                    if let Some((id, rule)) = self.alerted.get(&serial) {
+                        alerts.extend(alert::enrichment(rule, id, &events, dropped));
                     }
                 }
             }
@@ -265,6 +382,15 @@ impl Detector {
         let present: Vec<&Event> = found.events.iter().flatten().collect();
         let (first, last) = (present.first()?.order, present.last()?.order);
         let event = *present.last()?;
+        if let Some(excepting) = self.exceptions.iter_mut().find(|own| own.withholds(&running.rule.id, event))
+        {
+            excepting.hits += 1;
+            // One line: what is withheld can be looked for.
+            let Exception { id, owner, .. } = &*excepting.loaded.exception;
+            let line = format!("withheld by the exception {id} of {owner}: {}", running.rule.name);
+            log::warn!(target: "alert", "{}", crate::readable::visible(&line));
+            return None;
+        }
         // Before the alert is made: that costs more than all the rules.
         if let Some(budget) = &mut self.budget
             && !budget.admits(&running.rule, event, last, summaries)
@@ -283,7 +409,7 @@ impl Detector {
             process: &mut |entity| normaliser.process(&host, entity, last),
         })?;
         let id: Arc<str> = alert.id.as_str().into();
-        self.alerted.insert(found.serial, id.clone());
+        self.alerted.insert(found.serial, (id.clone(), running.rule.clone()));
         if self.alerted.len() > MAX_ALERTED {
             self.alerted.pop_first();
         }

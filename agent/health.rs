@@ -104,6 +104,11 @@ impl Health {
         }
     }
 
+    /// The sensor ends by an error of its own.
+    pub fn panic(reason: &str) -> Self {
+        Health { action: "panic", message: reason.to_owned(), facts: json!({ "reason": reason }) }
+    }
+
     /// Three panics in five minutes: built-in rules and documented sources only.
     pub fn safe_mode(why: &str) -> Self {
         Health {

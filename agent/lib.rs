@@ -6,23 +6,31 @@
 //!
 //! See ARCHITECTURE.md for the map and the invariants.
 
+pub mod accounts;
 pub mod alert;
+pub mod alert_log;
 pub mod budget;
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod detector;
 pub mod event;
+pub mod exception;
 pub mod health;
 pub mod hunt;
 pub mod identity;
+#[cfg(target_os = "macos")]
+mod macos;
 pub mod normaliser;
 pub mod observation;
 pub mod package;
+pub mod procargs;
 pub mod process_table;
 pub mod readable;
 pub mod recent;
 pub mod replay;
 pub mod rule;
+pub mod safe_mode;
 pub mod schema;
 pub mod sensor;
 pub mod sink;

@@ -3,14 +3,15 @@
 mod document;
 mod sequence;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use eql::FieldId;
 
 use crate::event::{Action, Attribution, Event, Fields, Host, Process};
-use crate::observation::{Document, Message, MessageEvent, Observation};
-use crate::process_table::{At, HostRef, Limits, ProcessTable, Seen};
+use crate::observation::{Document, Image, Message, MessageEvent, Observation};
+use crate::process_table::{Accounts, At, HostRef, Limits, ProcessTable, Seen};
 use crate::schema::FIELDS;
 use document::Category;
 use sequence::Sequences;
@@ -90,6 +91,18 @@ impl Normaliser {
     /// Sets the largest window of the rules, in nanoseconds; it changes when rules are loaded.
     pub fn set_largest_window(&mut self, window: i64) {
         self.table.set_largest_window(window);
+    }
+
+    /// Takes a process of this host that ran before messages came, listed at the time `at`; see
+    /// [`ProcessTable::already_running`].
+    pub fn already_running(&mut self, image: &Image<'_>, args: Option<&[Cow<'_, str>]>, at: At) -> bool {
+        let host = self.hosts.own();
+        self.table.already_running(host.host_ref(), image, args, at)
+    }
+
+    /// Gives users and groups their names from now on.
+    pub fn set_accounts(&mut self, accounts: Box<dyn Accounts>) {
+        self.table.set_accounts(accounts);
     }
 
     /// Returns the image that the process of an entity id had at `time` (on the clock that orders events).

@@ -10,11 +10,13 @@
 //! largest window and a minute have passed. An image holds on to its parent's, so that what is kept in memory
 //! may be a small multiple of [`MAX_BYTES`].
 
+mod accounts;
 mod clock;
 mod image;
 mod recorded;
 mod store;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use eql::Scalar;
@@ -26,6 +28,7 @@ use clock::Clock;
 use image::Images;
 use store::{Instance, Store, Version};
 
+pub use accounts::Accounts;
 pub use image::{MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, entity_id};
 pub(crate) use image::{cut, file_name};
 pub use recorded::{Change, Recorded};
@@ -140,6 +143,11 @@ impl ProcessTable {
         self.keep_ended = window.max(0).saturating_add(KEPT_BEYOND_WINDOW);
     }
 
+    /// Gives users and groups their names from now on.
+    pub fn set_accounts(&mut self, accounts: Box<dyn Accounts>) {
+        self.images.accounts = accounts;
+    }
+
     /// Returns what the table has had to do.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -240,6 +248,35 @@ impl ProcessTable {
         }
         self.enforce();
         Seen { ended: true, ..seen }
+    }
+
+    /// Takes a process that ran before messages came, as the system lists it: `image` with no parent token, and `args`
+    /// if they are known to be that image's. What messages have told already stays; only arguments, which no message of
+    /// a running process repeats, are filled in. To be called parents first. Returns whether the process was new.
+    pub fn already_running(
+        &mut self,
+        host: HostRef<'_>,
+        image: &Image<'_>,
+        args: Option<&[Cow<'_, str>]>,
+        at: At,
+    ) -> bool {
+        let known = self.find(host, image);
+        let id = known.unwrap_or_else(|| self.enter(host, image, at, None));
+        let instance = self.store.get(id);
+        // It has exec'd since it was listed: what the list says is over.
+        let listed = instance.of(image.token.pidversion).filter(|_| instance.ended.is_none());
+        if let (Some(index), Some(args)) = (listed, args)
+            && instance.versions[index].process.args_count.is_none()
+        {
+            self.store.update(id, |instance| {
+                let version = &mut instance.versions[index];
+                let mut copy = Process::clone(&version.process);
+                image::arguments(&mut copy, args);
+                version.process = sealed(copy);
+            });
+        }
+        self.enforce();
+        known.is_none()
     }
 
     /// Takes any other message of `process`.

@@ -1,6 +1,6 @@
 //! Replay: recordings through the same normaliser and detector as live events.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use eql::EngineStatus;
@@ -43,6 +43,8 @@ pub struct Summary {
     pub repeated: u64,
     /// Processes dropped from the table for want of room.
     pub processes_evicted: u64,
+    /// How often each exception in use has done something, by its id.
+    pub exceptions: BTreeMap<String, u64>,
 }
 
 /// Runs files through rules; each alert and problem goes to `each`, which may end the replay.
@@ -87,6 +89,7 @@ pub fn run<B>(
         }
         summary.engine = pipeline.detector.status();
         summary.alerts = pipeline.detector.counts().clone();
+        summary.exceptions = pipeline.detector.hits();
         summary.repeated = pipeline.detector.repeated();
         summary.processes_evicted = pipeline.normaliser.table().counts().evicted;
     }
@@ -99,6 +102,8 @@ fn wanted(rules: &RuleSet) -> Vec<(eql::FieldId, &str)> {
     let mut ids: Vec<eql::FieldId> = normaliser::wanted().into_iter().map(|(_, id)| id).collect();
     ids.extend(crate::alert::READ);
     ids.extend(rules.rules.iter().flat_map(|loaded| loaded.program.fields()));
+    let effects = rules.exceptions.iter().flat_map(|loaded| &loaded.effects);
+    ids.extend(effects.flat_map(|(_, effect)| effect.fields()));
     ids.sort();
     ids.dedup();
     ids.into_iter().map(|id| (id, rules.schema.path(id))).collect()

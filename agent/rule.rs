@@ -89,7 +89,8 @@ impl Severity {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Returns the severity of a word, in lower case.
+    pub fn parse(text: &str) -> Option<Self> {
         [Severity::Low, Severity::Medium, Severity::High, Severity::Critical]
             .into_iter()
             .find(|severity| severity.text() == text)
@@ -122,6 +123,9 @@ pub enum Content {
     /// It could not be read.
     Broken(Finding),
 }
+
+/// A file's path, and its text or why there is none.
+pub(crate) type FileText = (PathBuf, Result<String, Box<Finding>>);
 
 /// Something about a rule file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,8 +170,28 @@ pub fn builtin() -> Vec<RuleFile> {
 /// # Errors
 /// The path itself cannot be read, in one sentence. A file in a folder that cannot be is a broken rule.
 pub fn load(path: &Path) -> Result<Vec<RuleFile>, String> {
+    Ok(texts(path, "rules")?
+        .into_iter()
+        .map(|(file, text)| {
+            let ruleset =
+                file.parent().and_then(Path::file_name).map_or("local".into(), |n| n.to_string_lossy());
+            let content = match text {
+                Ok(text) => parse(&file, &text, &ruleset),
+                Err(finding) => Content::Broken(*finding),
+            };
+            RuleFile { path: file, content }
+        })
+        .collect())
+}
+
+/// Reads a file, or all of a folder and the folders in it: `*.toml`, but not `*.tests.toml`, by name. `what` says what
+/// they hold.
+///
+/// # Errors
+/// The path itself cannot be read, in one sentence.
+pub(crate) fn texts(path: &Path, what: &str) -> Result<Vec<FileText>, String> {
     let metadata = std::fs::metadata(path)
-        .map_err(|error| format!("{}: the rules cannot be read: {error}", path.display()))?;
+        .map_err(|error| format!("{}: the {what} cannot be read: {error}", path.display()))?;
     let mut files = Vec::new();
     if metadata.is_dir() {
         walk(path, &mut HashSet::new(), &mut files)
@@ -175,16 +199,12 @@ pub fn load(path: &Path) -> Result<Vec<RuleFile>, String> {
     } else {
         files.push(path.to_owned());
     }
+    let in_folder = metadata.is_dir();
     Ok(files
         .into_iter()
         .map(|file| {
-            let ruleset =
-                file.parent().and_then(Path::file_name).map_or("local".into(), |n| n.to_string_lossy());
-            let content = match read(&file, metadata.is_dir()) {
-                Ok(text) => parse(&file, &text, &ruleset),
-                Err(reason) => Content::Broken(unreadable(&file, &reason)),
-            };
-            RuleFile { path: file, content }
+            let text = read(&file, in_folder).map_err(|reason| Box::new(unreadable(&file, &reason)));
+            (file, text)
         })
         .collect())
 }

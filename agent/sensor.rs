@@ -70,6 +70,7 @@ pub struct Sensor {
     heartbeat: i64,
     status_written: i64,
     problems: BTreeMap<&'static str, String>,
+    safe_mode: bool,
     blind: VecDeque<BlindWindow>,
     /// What was told of losses, and when.
     told: Losses,
@@ -158,6 +159,7 @@ impl Sensor {
             heartbeat: now.tick,
             status_written: i64::MIN,
             problems: BTreeMap::new(),
+            safe_mode: false,
             blind: VecDeque::new(),
             told: Losses::default(),
             told_at: i64::MIN,
@@ -230,6 +232,13 @@ impl Sensor {
             self.report(&Health::recovered(what));
             self.write_status(self.state());
         }
+    }
+
+    /// Says that it runs in [safe mode](crate::safe_mode), and why.
+    pub fn enter_safe_mode(&mut self, why: &str) {
+        self.safe_mode = true;
+        self.report(&Health::safe_mode(why));
+        self.write_status(self.state());
     }
 
     /// Tells of a time, between two wall times, in which nothing was seen.
@@ -324,13 +333,19 @@ impl Sensor {
         let dropped = self.status.sources.values().flat_map(|source| source.dropped.values()).sum();
         let refused = |lane| self.delivery.status(lane).refused;
         Losses {
-            missing: self.normaliser.gaps().map(|gap| gap.missing.unwrap_or(1)).sum(),
+            missing: self.missing(),
             dropped,
             partials: self.detector.status().evicted,
             processes: self.normaliser.table().counts().evicted,
             alerts: refused(Lane::Alerts),
             telemetry: refused(Lane::Telemetry),
         }
+    }
+
+    /// Messages that did not come, as the sources counted them before any queue: the normaliser's own gaps hold what a
+    /// queue dropped too.
+    fn missing(&self) -> u64 {
+        self.status.sources.values().map(|source| source.missing_in_all).sum()
     }
 
     /// What a heartbeat says.
@@ -350,22 +365,28 @@ impl Sensor {
     }
 
     fn state(&self) -> State {
-        if self.problems.is_empty() { State::Running } else { State::Degraded }
+        match self.safe_mode {
+            true => State::SafeMode,
+            false if self.problems.is_empty() => State::Running,
+            false => State::Degraded,
+        }
     }
 
     fn write_status(&mut self, state: State) {
         self.status_written = self.now.tick;
         let engine = self.detector.status();
         let table = self.normaliser.table();
+        let missing = self.missing();
         let status = &mut self.status;
         status.timestamp = timestamp::format(self.now.wall);
         status.state = state;
         status.problems = self.problems.iter().map(|(what, why)| ((*what).to_owned(), why.clone())).collect();
         status.rules.alerts = self.detector.counts().iter().map(|(id, count)| (id.clone(), *count)).collect();
+        status.exceptions = self.detector.hits();
         status.events.evaluated = engine.events;
         status.events.late = engine.late;
         status.events.alerts_left_out = self.detector.left_out();
-        status.events.missing = self.normaliser.gaps().map(|gap| gap.missing.unwrap_or(1)).sum();
+        status.events.missing = missing;
         status.memory = status::Memory {
             processes: table.len(),
             processes_evicted: table.counts().evicted,

@@ -37,6 +37,8 @@ pub struct Status {
     pub host_name: Option<String>,
     /// The rules.
     pub rules: Rules,
+    /// How often each exception has done something since the start, by its id.
+    pub exceptions: BTreeMap<String, u64>,
     /// Where events come from, by name.
     pub sources: BTreeMap<String, Source>,
     /// What has come by since the start.
@@ -92,6 +94,10 @@ pub struct Source {
     pub received: u64,
     /// Events dropped because the sensor was too slow, by kind.
     pub dropped: BTreeMap<String, u64>,
+    /// Messages that did not come, by kind, by their kind's own numbers.
+    pub missing: BTreeMap<String, u64>,
+    /// Messages that did not come, by the numbers that count all kinds.
+    pub missing_in_all: u64,
 }
 
 /// What has come by.

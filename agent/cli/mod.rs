@@ -5,6 +5,7 @@
 // Both panic where nobody reads: `output::say`, or `writeln!` and its error.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
+mod alerts;
 mod completions;
 mod hunt;
 mod output;
@@ -36,14 +37,21 @@ enum Command {
     Rules(rules::Command),
     /// Show what the running sensor does
     Status(status::Arguments),
+    /// List, follow and show the alerts in the alert file
+    Alerts(alerts::Arguments),
     /// Write completions for a shell
     Completions(completions::Arguments),
-    /// Run the sensor (needs a Mac; not part of this build yet), or check its configuration
+    /// Run the sensor in the foreground (needs a Mac), or check its configuration
     Run(run::Arguments),
 }
 
 /// Parses the command line, runs it and returns the exit code.
 pub fn main() -> ExitCode {
+    // The system starts the extension without arguments.
+    #[cfg(target_os = "macos")]
+    if crate::macos::is_extension() {
+        return crate::macos::run().unwrap_or(ExitCode::from(2));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -56,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Hunt(arguments) => hunt::run(&arguments),
         Command::Rules(command) => rules::run(&command),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Alerts(arguments) => alerts::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
     };

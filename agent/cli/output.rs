@@ -20,7 +20,9 @@ pub(super) fn style(json: bool) -> Option<Style> {
         std::io::stdout().is_terminal(),
         variable("NO_COLOR").as_deref(),
         variable("TERM").as_deref(),
-        variable("COLUMNS").as_deref(),
+        variable("COLUMNS")
+            .or_else(|| terminal_size::terminal_size().map(|(width, _)| width.0.to_string()))
+            .as_deref(),
     )
 }
 

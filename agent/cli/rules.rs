@@ -1,5 +1,7 @@
 //! `vedette rules`.
 
+mod exceptions;
+
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use serde_json::{Value as Json, json};
 use super::output;
 use crate::alert::json_line;
 use crate::detector::{RuleSet, compile, findings};
+use crate::exception;
 use crate::readable::visible;
 use crate::rule::{self, Content, Finding, Rule, RuleFile};
 use crate::schema::{self, EVENT_KINDS, Known};
@@ -34,6 +37,9 @@ pub(super) struct Selection {
     /// Do not load the built-in rules
     #[arg(long)]
     no_builtin: bool,
+    /// Use the exceptions in this file or folder
+    #[arg(long, value_name = "PATH")]
+    exceptions: Vec<PathBuf>,
 }
 
 impl Selection {
@@ -43,7 +49,17 @@ impl Selection {
         for path in &self.rules {
             files.extend(rule::load(path).map_err(anyhow::Error::msg)?);
         }
-        Ok(RuleSet::load(files))
+        let mut exceptions = Vec::new();
+        let mut findings = Vec::new();
+        for path in &self.exceptions {
+            for file in exception::load(path).map_err(anyhow::Error::msg)? {
+                exceptions.extend(file.exceptions);
+                findings.extend(file.findings);
+            }
+        }
+        let mut rules = RuleSet::load_over(schema::schema(), files, exceptions);
+        rules.findings.extend(findings);
+        Ok(rules)
     }
 }
 
@@ -63,8 +79,15 @@ pub(super) struct Check {
     /// Write NDJSON even to a terminal
     #[arg(long)]
     json: bool,
+    /// Check these exception files or folders too: what is wrong, expired, or has never been hit
+    #[arg(long, value_name = "PATH")]
+    exceptions: Vec<PathBuf>,
+    /// The status of the sensor that tells how often exceptions are hit, if it is not the one that the configuration
+    /// names
+    #[arg(long, value_name = "FILE", requires = "exceptions")]
+    status: Option<PathBuf>,
     /// Rule files or folders
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "exceptions", value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
 
@@ -137,6 +160,7 @@ fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
     }
     let mut reports: Vec<Report> = files.into_iter().map(report).collect();
     mark_duplicates(&mut reports);
+    let excepting = exceptions::check(&arguments.exceptions, arguments.status.as_deref())?;
     let mut output = std::io::stdout().lock();
     let style = output::style(arguments.json);
     for report in &reports {
@@ -144,6 +168,9 @@ fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
             None => writeln!(output, "{}", json_line(&report.to_json()))?,
             Some(_) => report.write(&mut output)?,
         }
+    }
+    for report in &excepting {
+        report.write(&mut output, style.is_some())?;
     }
     let count = |status: Status| reports.iter().filter(|report| report.status == status).count();
     let warnings: usize = reports
@@ -157,7 +184,9 @@ fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
         count(Status::Error),
         count(Status::Skipped)
     ));
-    Ok(if count(Status::Error) > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    exceptions::summarise(&excepting);
+    let failed = count(Status::Error) > 0 || excepting.iter().any(exceptions::Report::failed);
+    Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 fn report(file: RuleFile) -> Report {

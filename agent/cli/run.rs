@@ -31,14 +31,28 @@ pub(super) struct Arguments {
 /// Runs the sensor, or checks its configuration.
 ///
 /// # Errors
-/// There is no live sensor, a file that was named does not exist, or standard output cannot be written.
+/// This is no Mac, the system gives no thread, a file that was named does not exist, or standard output cannot be
+/// written.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.check_config {
         return check(arguments);
     }
+    live()
+}
+
+#[cfg(target_os = "macos")]
+fn live() -> anyhow::Result<ExitCode> {
+    output::say(format_args!(
+        "vedette: the sensor in the foreground, for development Macs; Ctrl-C ends it. What it does: `vedette status`.\n"
+    ));
+    Ok(crate::macos::run()?)
+}
+
+#[cfg(not(target_os = "macos"))]
+fn live() -> anyhow::Result<ExitCode> {
     bail!(
-        "`run` watches a Mac through Endpoint Security, and this build has no live sensor yet; `vedette replay` \
-         runs recordings (`sudo eslogger exec fork exit > events.ndjson` makes one on a Mac)"
+        "`run` watches a Mac through Endpoint Security, and this is no Mac; `vedette replay` runs recordings on any \
+         system (`sudo eslogger exec fork exit > events.ndjson` makes one on a Mac)"
     )
 }
 

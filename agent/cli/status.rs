@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 
 use super::output;
 use crate::alert::json_line;
-use crate::config::Config;
+use crate::config::{self, Paths};
 use crate::readable::{Style, visible};
 use crate::status::{STALE, State, Status};
 use crate::timestamp;
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// Write a property list, for an inventory
     #[arg(long)]
     plist: bool,
-    /// The sensor's status file, if it is not where the default configuration puts it
+    /// The sensor's status file, if it is not the one that the configuration names
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -37,7 +37,7 @@ const MAX_FILE: u64 = 4 << 20;
 /// # Errors
 /// The status cannot be read, or standard output cannot be written.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let path = arguments.file.clone().unwrap_or_else(|| Config::default().status.file);
+    let path = path(arguments.file.as_deref());
     let Some(status) = read(&path)? else {
         if arguments.plist || output::style(arguments.json).is_none() {
             let absent = serde_json::json!({ "state": "never_started", "file": path.display().to_string() });
@@ -59,7 +59,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if seen.works() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn read(path: &Path) -> anyhow::Result<Option<Status>> {
+/// Returns the status file that was named, else the one that the configuration names.
+pub(super) fn path(named: Option<&Path>) -> PathBuf {
+    named.map_or_else(|| config::load(&Paths::standard()).config.status.file, Path::to_owned)
+}
+
+/// Reads a status, if there is one.
+///
+/// # Errors
+/// It cannot be read, or is none.
+pub(super) fn read(path: &Path) -> anyhow::Result<Option<Status>> {
     let shown = || format!("{}: the status cannot be read", visible(&path.display().to_string()));
     let file = match std::fs::File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -171,6 +180,9 @@ pub(super) fn page(seen: &Seen, style: Style) -> String {
     );
     for (index, (rule, count)) in rules.alerts.iter().enumerate() {
         page.row(if index == 0 { "alerts" } else { "" }, &format!("{count} of {rule}"));
+    }
+    for (index, (exception, hits)) in status.exceptions.iter().enumerate() {
+        page.row(if index == 0 { "excepted" } else { "" }, &format!("{hits} by {exception}"));
     }
     if status.events.alerts_left_out > 0 {
         let left_out = format!("{} more, beyond the budget of their rules", status.events.alerts_left_out);

@@ -70,6 +70,21 @@ pub(super) fn read(path: &Path, installed: bool) -> Result<Option<Source>, Refus
     Ok(Some(Source { bytes, sha256, owner: metadata.uid(), unsafe_because }))
 }
 
+/// Says of a file why others than root, or who runs this, can change it, and what to do; else whose it is.
+pub(super) fn owner(path: &Path) -> Result<u32, Refusal> {
+    let cannot = |error: std::io::Error| Refusal {
+        reason: format!("the file cannot be looked at: {error}"),
+        hint: "the sensor reads it as root: try with sudo".into(),
+    };
+    // What a link leads to counts, and so do the folders on the way.
+    let real = path.canonicalize().map_err(cannot)?;
+    let metadata = real.metadata().map_err(cannot)?;
+    match writable_by_others(&real, &metadata).or_else(|| above(path)).or_else(|| above(&real)) {
+        Some(refusal) => Err(refusal),
+        None => Ok(metadata.uid()),
+    }
+}
+
 fn bytes(file: &File) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;

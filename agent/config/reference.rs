@@ -15,8 +15,7 @@ const FILE_OPENING: &str = "\
 
 const OPENING: &str = r#"# Configuration
 
-The sensor works without any. (The live sensor, which these keys are for, is not part of this build yet; the check of a
-configuration is.) Each value comes from the first of these that sets it:
+The sensor works without any. Each value comes from the first of these that sets it:
 
 1. **managed preferences** of the domain `dev.vedette.sensor`, which an MDM profile sets. macOS keeps them in
    `/Library/Managed Preferences/dev.vedette.sensor.plist`. A key is written nested (`alerts` is a dictionary with `keep`

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use eql::Scalar;
 use sha2::{Digest, Sha256};
 
+use super::accounts::{Accounts, SystemAccounts};
 use crate::event::{CodeSignature, Process, User};
 use crate::observation::{Exec, Image, Token};
 
@@ -35,9 +36,16 @@ const CPU_TYPE_ARM64: i32 = 0x0100_000c;
 const CPU_TYPE_X86_64: i32 = 0x0100_0007;
 
 /// Makes images. It keeps the texts of user ids, of which there are few.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Images {
     numbers: HashMap<u32, Arc<str>>,
+    pub(super) accounts: Box<dyn Accounts>,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Images { numbers: HashMap::new(), accounts: Box::new(SystemAccounts) }
+    }
 }
 
 impl Images {
@@ -62,19 +70,17 @@ impl Images {
         }
     }
 
-    /// Returns `user.*` and `group.*` of a token. Uid 0 is `root` and gid 0 `wheel` on every Mac; other names
-    /// only the Mac itself knows.
+    /// Returns `user.*` and `group.*` of a token.
     pub(super) fn user(&mut self, token: &Token) -> User {
-        let name = |id: u32, name: &str| (id == 0).then(|| Arc::from(name));
         User {
             id: self.number(token.euid),
-            name: name(token.euid, "root"),
+            name: self.accounts.user(token.euid),
             real_id: Some(self.number(token.ruid)),
-            real_name: name(token.ruid, "root"),
+            real_name: self.accounts.user(token.ruid),
             group_id: Some(self.number(token.egid)),
-            group_name: name(token.egid, "wheel"),
+            group_name: self.accounts.group(token.egid),
             real_group_id: Some(self.number(token.rgid)),
-            real_group_name: name(token.rgid, "wheel"),
+            real_group_name: self.accounts.group(token.rgid),
             audit_id: (token.auid != u32::MAX).then(|| self.number(token.auid)),
         }
     }
@@ -89,13 +95,7 @@ impl Images {
 
 /// Adds what only an exec says of its new image.
 pub(super) fn exec(process: &mut Process, exec: &Exec<'_>, keep_env: bool) {
-    let (args, args_cut) = bounded(&exec.args);
-    let (command_line, cut) = joined(&exec.args);
-    process.args = args;
-    process.args_truncated = args_cut;
-    process.args_count = Some(exec.args.len() as i64);
-    process.command_line = (!exec.args.is_empty()).then(|| command_line.into());
-    process.command_line_truncated = cut;
+    arguments(process, &exec.args);
     process.working_directory = exec.cwd.as_deref().and_then(text);
     process.script = exec.script.as_deref().and_then(text);
     process.architecture = match exec.cpu_type {
@@ -109,6 +109,17 @@ pub(super) fn exec(process: &mut Process, exec: &Exec<'_>, keep_env: bool) {
     if keep_env {
         process.env_vars = bounded(&exec.env).0;
     }
+}
+
+/// Adds an image's arguments.
+pub(super) fn arguments(process: &mut Process, all: &[Cow<'_, str>]) {
+    let (args, args_cut) = bounded(all);
+    let (command_line, cut) = joined(all);
+    process.args = args;
+    process.args_truncated = args_cut;
+    process.args_count = Some(all.len() as i64);
+    process.command_line = (!all.is_empty()).then(|| command_line.into());
+    process.command_line_truncated = cut;
 }
 
 /// Gives a forked child what it has of its parent's image and no message repeats.

@@ -358,3 +358,85 @@ fn entity_ids_are_what_the_reference_says() {
     // printf 'host\0%s\0%s' 10 1000 | sha256sum | cut -c-32
     assert_eq!(&*entity_id("host", 10, 1000), "ad26047df170f848a28aa0139b218988");
 }
+
+/// What a system's list of processes says: no parent token.
+fn listed(pid: u32, pidversion: u32, start: i64, path: &'static str, parent: u32) -> Image<'static> {
+    let image = image(pid, pidversion, start, path, (parent, 0));
+    Image { parent_token: None, original_ppid: None, ..image }
+}
+
+const SERVICE: &str = "/System/Library/PrivateFrameworks/PackageKit.framework/Versions/A/XPCServices/\
+                       package_script_service.xpc/Contents/MacOS/package_script_service";
+
+#[test]
+fn what_already_runs_is_a_parent_with_arguments() {
+    let mut table = table(100);
+    assert!(table.already_running(HOST, &listed(10, 5, 1, "/bin/zsh", 1), Some(&["-zsh".into()]), at(100)));
+    let child = image(11, 1, 101, "/bin/zsh", (10, 5));
+    let seen = table.fork(HOST, &image(10, 5, 1, "/bin/zsh", LAUNCHD), &child, at(101));
+    let parent = seen.parent.expect("it was listed");
+    assert_eq!((parent.command_line.as_deref(), parent.start), (Some("-zsh"), Some(SECOND)));
+    assert_eq!(seen.process.parent_entity_id.as_ref(), Some(&parent.entity_id));
+    assert_eq!(table.len(), 2);
+}
+
+#[test]
+fn a_list_says_nothing_over_what_messages_told() {
+    let mut table = table(100);
+    let old = image(10, 5, 1, "/bin/sh", LAUNCHD);
+    table.exec(HOST, &old, &exec(image(10, 6, 1, "/usr/bin/curl", LAUNCHD)), at(100));
+    // Listed before its exec, and another as an exit had come already.
+    assert!(!table.already_running(HOST, &listed(10, 5, 1, "/bin/sh", 1), Some(&["sh".into()]), at(101)));
+    assert!(!table.already_running(HOST, &listed(10, 6, 1, "/tmp/other", 1), Some(&["y".into()]), at(101)));
+    let now = table.at(HOST, 10, at(101).order, 0).expect("it runs").process;
+    assert_eq!((now.name.as_deref(), now.command_line.as_deref()), (Some("curl"), Some("x")));
+    let gone = image(12, 1, 2, "/bin/gone", LAUNCHD);
+    table.exit(HOST, &gone, at(100));
+    assert!(!table.already_running(HOST, &listed(12, 1, 2, "/bin/gone", 1), Some(&["gone".into()]), at(101)));
+    assert!(table.at(HOST, 12, at(102).order, 0).expect("it is known").ended);
+}
+
+#[test]
+fn an_installer_host_that_already_runs_has_sessions() {
+    let mut table = table(100);
+    table.already_running(HOST, &listed(2, 1, 1, SERVICE, 1), None, at(100));
+    // One session is under way, and one begins.
+    table.already_running(HOST, &listed(3, 1, 50, "/bin/bash", 2), None, at(100));
+    let host = Image { is_platform_binary: true, ..image(2, 1, 1, SERVICE, LAUNCHD) };
+    let new = table.fork(HOST, &host, &image(4, 1, 101, SERVICE, (2, 1)), at(101)).process;
+    let running = table.at(HOST, 3, at(101).order, 0).expect("it runs").process;
+    for process in [&new, &running] {
+        let package = process.package.as_ref().expect("a session");
+        assert_eq!((&*package.host, &package.session), ("package_script_service", &process.entity_id));
+    }
+}
+
+#[test]
+fn a_pid_that_is_younger_than_its_child_is_not_its_parent() {
+    let mut table = table(100);
+    table.already_running(HOST, &listed(2, 9, 80, SERVICE, 1), None, at(100));
+    table.already_running(HOST, &listed(3, 1, 50, "/bin/bash", 2), None, at(100));
+    let child = table.at(HOST, 3, at(100).order, 0).expect("it runs").process;
+    assert!(child.package.is_none() && child.ancestry.is_empty());
+}
+
+#[test]
+fn users_and_groups_have_the_names_that_the_mac_knows() {
+    #[derive(Debug)]
+    struct Ann;
+    impl Accounts for Ann {
+        fn user(&mut self, id: u32) -> Option<std::sync::Arc<str>> {
+            (id == 501).then(|| "ann".into())
+        }
+        fn group(&mut self, id: u32) -> Option<std::sync::Arc<str>> {
+            (id == 20).then(|| "staff".into())
+        }
+    }
+    let mut table = table(100);
+    table.set_accounts(Box::new(Ann));
+    let mut image = image(10, 1, 1, "/bin/sh", LAUNCHD);
+    image.token = Token { euid: 501, ruid: 502, egid: 20, rgid: 21, ..image.token };
+    let user = table.other(HOST, &image, at(2)).process.user.clone().expect("a token has one");
+    let names = [&user.name, &user.real_name, &user.group_name, &user.real_group_name].map(Option::as_deref);
+    assert_eq!(names, [Some("ann"), None, Some("staff"), None]);
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Bytes, Config};
 use crate::replay::{self, Options, Output};
 use crate::rule;
 use crate::source::{Decoder, Item, Lines, Merge};
@@ -140,18 +140,22 @@ fn only_ids_in_tree(document: &mut Json) {
 
 #[test]
 fn live_equals_replay_and_telemetry_replays_to_the_same_alerts() {
-    let (mut alerts, mut wrong) = (0, Vec::new());
+    let (mut alerts, mut rotated, mut wrong) = (0, 0, Vec::new());
     for (name, recordings) in cases() {
         let (_folder, folder) = temporary();
         let mut config = config(&folder);
         config.telemetry.enabled = true;
+        config.telemetry.rotate_bytes = Bytes(16 << 10);
+        config.telemetry.keep = 100_000;
         config.alerts.per_minute = 1000;
         let mut sensor = start(&config, START);
         show(&mut sensor, &recordings);
         assert_eq!(sensor.stop(START, "the test ends"), 0);
         let mut live = documents(&config.alerts.file);
         let mut recorded = replayed(&recordings);
-        let mut again = replayed(std::slice::from_ref(&config.telemetry.file));
+        let telemetry = parts(&config.telemetry.file);
+        rotated += telemetry.len() - 1;
+        let mut again = replayed(&telemetry);
         alerts += live.len();
         for documents in [&mut live, &mut recorded, &mut again] {
             documents.iter_mut().for_each(comparable);
@@ -168,7 +172,22 @@ fn live_equals_replay_and_telemetry_replays_to_the_same_alerts() {
         }
     }
     assert!(wrong.is_empty(), "{} differ: {}", wrong.len(), wrong.join("\n"));
-    assert!(alerts > 30, "too few alerts to say anything: {alerts}");
+    assert!(alerts > 30 && rotated > 30, "too few to say anything: {alerts} alerts, {rotated} rotations");
+}
+
+/// A file and its older parts, compressed or not, the oldest first: events of the same time keep the order of files.
+fn parts(file: &Path) -> Vec<PathBuf> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let folder = fs::read_dir(file.parent().expect("a folder")).expect("the folder");
+    let mut parts: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
+    parts.retain(|part| part.file_name().is_some_and(|own| own.to_string_lossy().starts_with(&name)));
+    parts.sort_by_key(|part| {
+        let end = part.to_string_lossy().into_owned();
+        let number =
+            end.trim_end_matches(".gz").rsplit('.').next().and_then(|number| number.parse::<u32>().ok());
+        std::cmp::Reverse(number.unwrap_or(0))
+    });
+    parts
 }
 
 fn first_difference(a: &[Json], b: &[Json]) -> String {

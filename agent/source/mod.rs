@@ -6,7 +6,7 @@
 pub mod ecs;
 pub mod eslogger;
 
-mod compressed;
+pub(crate) mod compressed;
 mod lines;
 mod merge;
 mod nested;

@@ -18,7 +18,7 @@ pub struct SourceError {
 }
 
 impl SourceError {
-    pub(super) fn new(file: &Path, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(file: &Path, reason: impl Into<String>) -> Self {
         SourceError { file: file.display().to_string(), reason: reason.into() }
     }
 }
@@ -43,7 +43,7 @@ impl LineError {
 
     /// Makes one from what serde_json says about the single line `source`, with the key path `path` where
     /// one is known.
-    pub(super) fn json(what: &str, path: &str, error: &serde_json::Error) -> Self {
+    pub(crate) fn json(what: &str, path: &str, error: &serde_json::Error) -> Self {
         let text = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
         let text = text.strip_suffix(&place).unwrap_or(&text);

@@ -25,6 +25,8 @@ pub struct Program {
     categories: Vec<Option<String>>,
     keys: Vec<String>,
     warnings: Vec<Diagnostic>,
+    /// The whole query as it is printed.
+    pub(crate) text: Box<str>,
 }
 
 /// What kind of query a [`Program`] is.
@@ -94,6 +96,8 @@ pub(crate) struct SequencePlan {
     pub(crate) until: Option<TermPlan>,
     /// Whether a term reads an earlier event through an alias.
     pub(crate) aliases: bool,
+    /// The terms as text, each with the keys that all of them share: what makes a term the same in another program.
+    pub(crate) texts: Vec<Box<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -187,6 +191,7 @@ impl Program {
             categories,
             keys: keys.into_iter().map(|key| key.path.clone()).collect(),
             warnings: diagnostics,
+            text: query.to_string().into(),
         })
     }
 
@@ -247,6 +252,31 @@ impl Program {
         clauses
     }
 
+    /// Returns whether a record matches an event query. Of a sequence or a sample no single record is a match, and what
+    /// `descendant of` refers to is known only to a running engine.
+    pub fn matches<R: Record>(&self, record: &R) -> bool {
+        match &self.plan {
+            Plan::Event(filter) => filter.holds(&Context { record, bound: &[], related: &|_, _| false }),
+            _ => false,
+        }
+    }
+
+    /// Makes the program's terms count as those of another query when an engine is [reloaded](crate::Engine::reload):
+    /// what has been added to them, such as exceptions, makes no other terms of them. A query with another number of
+    /// terms changes nothing.
+    #[must_use]
+    pub fn identified_as(mut self, query: &Query) -> Self {
+        match (&mut self.plan, &query.body) {
+            (Plan::Sequence(plan), Body::Sequence(sequence)) if plan.texts.len() == sequence.terms.len() => {
+                plan.texts = sequence.terms.iter().map(|term| term_text(&sequence.by, term)).collect();
+                self.text = query.to_string().into();
+            }
+            (Plan::Event(_), Body::Event(_)) => self.text = query.to_string().into(),
+            _ => {}
+        }
+        self
+    }
+
     /// Returns why the query cannot run on a stream that does not end, if it cannot.
     pub fn needs_end(&self) -> Option<&'static str> {
         if matches!(self.plan, Plan::Sample(_)) {
@@ -282,8 +312,10 @@ impl Compiler<'_> {
             missing: Vec::new(),
             until: None,
             aliases: false,
+            texts: Vec::new(),
         };
         for term in &sequence.terms {
+            plan.texts.push(term_text(&sequence.by, term));
             let compiled = self.term(&sequence.by, term);
             if term.missing && compiled.reads_alias {
                 self.error(term.span, "a missing event cannot be compared with an earlier one by its alias");
@@ -368,6 +400,13 @@ impl Compiler<'_> {
         let condition = self.condition(&filter.condition);
         Filter { category: filter.category.as_deref().map(Into::into), condition }
     }
+}
+
+/// A term and the keys that all terms share, as text.
+fn term_text(shared: &[JoinKey], term: &Term) -> Box<str> {
+    let keys: Vec<String> =
+        shared.iter().map(|key| format!("{}{}", if key.optional { "?" } else { "" }, key.path)).collect();
+    format!("{} {term}", keys.join(",")).into()
 }
 
 impl Compiler<'_> {

@@ -20,11 +20,11 @@ use crate::value::{Scalar, Value};
 /// [`advance`](Engine::advance); a single record of a far future moves nothing.
 #[derive(Debug)]
 pub struct Engine<R> {
-    programs: Vec<Running<R>>,
-    store: Store<R>,
+    pub(crate) programs: Vec<Running<R>>,
+    pub(crate) store: Store<R>,
     clock: Clock,
     follow: bool,
-    counters: Counters,
+    pub(crate) counters: Counters,
     events: u64,
     late: u64,
     serial: u64,
@@ -100,23 +100,25 @@ pub struct EngineStatus {
 }
 
 #[derive(Debug)]
-struct Running<R> {
-    state: State<R>,
-    relations: Relations,
-    pipes: Vec<PipeState<R>>,
+pub(crate) struct Running<R> {
+    /// The query as it is printed.
+    pub(crate) text: Box<str>,
+    pub(crate) state: State<R>,
+    pub(crate) relations: Relations,
+    pub(crate) pipes: Vec<PipeState<R>>,
     /// Since `head` has passed what it may, nothing more can come out.
-    done: bool,
+    pub(crate) done: bool,
 }
 
 #[derive(Debug)]
-enum State<R> {
+pub(crate) enum State<R> {
     Event(Filter),
     Sequence(Box<SequenceState<R>>),
     Sample(Box<SampleState<R>>),
 }
 
 #[derive(Debug)]
-struct PipeState<R> {
+pub(crate) struct PipeState<R> {
     pipe: Pipe,
     passed: usize,
     held: VecDeque<Match<R>>,
@@ -141,6 +143,12 @@ impl<R: Record> Engine<R> {
     /// Adds a program and returns its number, from 0 on.
     pub fn add(&mut self, program: Program) -> usize {
         let index = self.programs.len();
+        let running = self.running(index, program);
+        self.programs.push(running);
+        index
+    }
+
+    pub(crate) fn running(&self, index: usize, program: Program) -> Running<R> {
         let follow = self.follow && program.pipes.is_empty();
         let state = match program.plan {
             Plan::Event(filter) => State::Event(filter),
@@ -152,8 +160,7 @@ impl<R: Record> Engine<R> {
             pipes.map(|pipe| PipeState { pipe, passed: 0, held: VecDeque::new() }).collect();
         let done = pipes.iter().any(|state| state.pipe.count == 0);
         let relations = Relations::new(program.relations, program.lineage);
-        self.programs.push(Running { state, relations, pipes, done });
-        index
+        Running { text: program.text, state, relations, pipes, done }
     }
 
     /// Shows a record to all programs; what comes of it is appended to `out`.
@@ -315,7 +322,7 @@ impl<R: Record> Running<R> {
     }
 }
 
-fn followed<R>(program: usize, related: Related<R>) -> Outcome<R> {
+pub(crate) fn followed<R>(program: usize, related: Related<R>) -> Outcome<R> {
     Outcome::Followed { program, serial: related.serial, events: related.events, dropped: related.dropped }
 }
 
@@ -358,7 +365,7 @@ impl Clock {
 
 /// The processes to which `descendant of` and its like refer.
 #[derive(Debug)]
-struct Relations {
+pub(crate) struct Relations {
     plans: Vec<RelationPlan>,
     lineage: Option<Lineage<FieldId>>,
     known: Vec<Entities>,
@@ -378,6 +385,11 @@ impl Relations {
     fn new(plans: Vec<RelationPlan>, lineage: Option<Lineage<FieldId>>) -> Self {
         let known = plans.iter().map(|_| Entities::default()).collect();
         Relations { plans, lineage, known }
+    }
+
+    /// Goes on with what another of the same query has learned.
+    pub(crate) fn take_over(&mut self, other: Relations) {
+        self.known = other.known;
     }
 
     /// Remembers the record's process for each relation whose condition it satisfies.

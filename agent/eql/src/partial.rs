@@ -122,6 +122,14 @@ impl<R: Record> Store<R> {
         self.link(id.slot);
     }
 
+    /// Gives a partial another sequence, the one of `index`.
+    pub(crate) fn hand_over(&mut self, id: PartialId, index: usize) {
+        let Some(slot) = self.slots.get_mut(id.slot as usize) else { return };
+        if let (true, Some(partial)) = (slot.generation == id.generation, &mut slot.partial) {
+            partial.sequence = index;
+        }
+    }
+
     pub(crate) fn remove(&mut self, id: PartialId) -> Option<Partial<R>> {
         self.get(id)?;
         self.unlink(id.slot);

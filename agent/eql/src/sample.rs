@@ -24,6 +24,12 @@ impl<R: Record> SampleState<R> {
         SampleState { plan, seen, arrived: 0, scratch: Vec::new() }
     }
 
+    /// Goes on with what another of the same query has seen.
+    pub(crate) fn take_over(&mut self, other: Self) {
+        self.seen = other.seen;
+        self.arrived = other.arrived;
+    }
+
     pub(crate) fn step(&mut self, record: &R, related: &dyn Fn(usize, &R) -> bool) {
         self.arrived += 1;
         let most = self.plan.terms.len();

@@ -28,21 +28,21 @@ pub(crate) struct Counters {
 #[derive(Debug)]
 pub(crate) struct SequenceState<R> {
     /// Its index in the engine, which its partials carry.
-    index: usize,
-    plan: SequencePlan,
+    pub(crate) index: usize,
+    pub(crate) plan: SequencePlan,
     /// For each step but the last: the partials that wait for the next one.
-    pending: Vec<HashMap<Key, Candidates>>,
+    pub(crate) pending: Vec<HashMap<Key, Candidates>>,
     /// For each step: whether partials that satisfied it are kept side by side.
     keeps_all: Vec<bool>,
     /// Partials by deadline, oldest first, with some that are gone.
-    deadlines: VecDeque<(i64, PartialId)>,
+    pub(crate) deadlines: VecDeque<(i64, PartialId)>,
     /// For each missing term: when it was seen.
-    sightings: Vec<Sightings>,
+    pub(crate) sightings: Vec<Sightings>,
     /// Complete but for a trailing missing event, in the order of completion.
-    waiting: VecDeque<Waiting<R>>,
-    waiting_bytes: usize,
+    pub(crate) waiting: VecDeque<Waiting<R>>,
+    pub(crate) waiting_bytes: usize,
     /// Complete, and watched for more events that satisfy the last term.
-    followed: Option<Followed<R>>,
+    pub(crate) followed: Option<Followed<R>>,
     scratch: Vec<Key>,
 }
 
@@ -81,7 +81,7 @@ const MAX_WINDOWS: usize = 16;
 const MAX_RELATED: usize = 64;
 
 #[derive(Debug)]
-enum Candidates {
+pub(crate) enum Candidates {
     One(PartialId),
     /// From the oldest to the newest.
     Many(VecDeque<PartialId>),
@@ -238,7 +238,14 @@ impl<R: Record> SequenceState<R> {
         newest.and_then(|id| store.get(id)).is_some_and(|partial| partial.last > time)
     }
 
-    fn put(&mut self, stage: usize, key: Key, id: PartialId, store: &mut Store<R>, counters: &mut Counters) {
+    pub(crate) fn put(
+        &mut self,
+        stage: usize,
+        key: Key,
+        id: PartialId,
+        store: &mut Store<R>,
+        counters: &mut Counters,
+    ) {
         if !self.keeps_all[stage] {
             if let Some(Candidates::One(old)) = self.pending[stage].insert(key, Candidates::One(id)) {
                 store.remove(old);
@@ -450,14 +457,14 @@ enum Verdict {
 }
 
 #[derive(Debug)]
-struct Waiting<R> {
+pub(crate) struct Waiting<R> {
     complete: Complete<R>,
     deadline: i64,
 }
 
 /// Matches that are watched for more events of their last term.
 #[derive(Debug)]
-struct Followed<R> {
+pub(crate) struct Followed<R> {
     windows: HashMap<Key, Vec<Window<R>>>,
     order: VecDeque<(i64, Key, u64)>,
     /// What the gathered events hold.
@@ -568,12 +575,17 @@ impl<R: Record> SequenceState<R> {
         }
     }
 
+    /// Returns what was gathered for all matches that are watched: nobody watches them any longer.
+    pub(crate) fn close_all_windows(&mut self) -> Vec<Related<R>> {
+        self.close_windows(i64::MAX)
+    }
+
     /// Returns what was gathered for matches whose window `now`, which has passed, closes.
     pub(crate) fn close_windows(&mut self, now: i64) -> Vec<Related<R>> {
         let mut closed = Vec::new();
         let Some(followed) = &mut self.followed else { return closed };
         while let Some((close, _, _)) = followed.order.front()
-            && *close < now
+            && (*close < now || now == i64::MAX)
         {
             if let Some((_, key, serial)) = followed.order.pop_front() {
                 closed.extend(
@@ -595,7 +607,7 @@ impl<R: Record> SequenceState<R> {
 }
 
 impl Candidates {
-    fn iter(&self) -> impl Iterator<Item = PartialId> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PartialId> {
         let (one, many) = match self {
             Candidates::One(id) => (Some(*id), None),
             Candidates::Many(ids) => (None, Some(ids.iter().copied())),

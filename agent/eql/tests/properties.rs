@@ -52,6 +52,20 @@ proptest! {
         actual.sort();
         prop_assert_eq!(actual, expected, "{}", query);
     }
+
+    /// Programs that are exchanged for the same ones, in another order and at any moments, find the same.
+    #[test]
+    fn reloading_changes_nothing(
+        queries in prop::collection::vec(sequence(), 1..4),
+        events in events(),
+        moments in prop::collection::vec(0..25usize, 0..4),
+    ) {
+        let without = support::hunt_reloading(&queries, &events, &[])
+            .map_err(|d| TestCaseError::fail(format!("{queries:?}: {d:?}")))?;
+        let with = support::hunt_reloading(&queries, &events, &moments)
+            .map_err(|d| TestCaseError::fail(format!("{queries:?}: {d:?}")))?;
+        prop_assert_eq!(with, without, "{:?} at {:?}", queries, moments);
+    }
 }
 
 /// Queries of every form, spaced and nested at random.

@@ -180,15 +180,36 @@ fuzz_target!(|input: (Query<'_>, Vec<[u8; 8]>)| {
     let options = Options { lineage: Some(lineage), ..Options::default() };
     let Ok(program) = Program::new(query, &mut schema, &options) else { return };
     let mut engine = Engine::new(EngineOptions { partial_bytes: LIMIT, follow: true });
-    engine.add(program);
+    engine.add(program.clone());
     let mut out = Vec::new();
     for bytes in events.iter().take(500) {
+        // Now and then the program is exchanged for itself, or for one with less in it.
+        match bytes[2] {
+            250.. => {
+                engine.reload(vec![(Some(0), program.clone())], &mut out);
+            }
+            245.. => {
+                let kept =
+                    text_of_first(query).and_then(|text| Program::new(&text, &mut schema, &options).ok());
+                engine.reload(vec![(Some(0), kept.unwrap_or_else(|| program.clone()))], &mut out);
+            }
+            _ => {}
+        }
         engine.push(&event(bytes), &mut out);
         assert!(engine.status().partial_bytes <= LIMIT);
         out.clear();
     }
     engine.finish(&mut out);
 });
+
+/// The query without its last term, if it has more than one.
+fn text_of_first(query: &str) -> Option<String> {
+    let mut tree = eql::parse(query).ok()?;
+    if let eql::ast::Body::Sequence(sequence) = &mut tree.body {
+        sequence.terms.pop()?;
+    }
+    Some(tree.to_string())
+}
 
 fn event(bytes: &[u8; 8]) -> Event {
     let time = match bytes[0] {

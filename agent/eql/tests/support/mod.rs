@@ -85,6 +85,62 @@ pub(crate) fn hunt(query: &str, documents: &[serde_json::Value]) -> Result<Vec<V
         .collect())
 }
 
+/// Runs queries side by side and exchanges them for themselves, in the opposite order, before the events at `moments`;
+/// returns what each found, sorted.
+#[allow(dead_code, reason = "not every test that shares this module needs it")]
+pub(crate) fn hunt_reloading(
+    queries: &[String],
+    documents: &[serde_json::Value],
+    moments: &[usize],
+) -> Result<Vec<(usize, Vec<i64>)>, Vec<Diagnostic>> {
+    let mut schema = Schema::new();
+    let programs: Result<Vec<Program>, _> =
+        queries.iter().map(|query| Program::new(query, &mut schema, &options())).collect();
+    let programs = programs?;
+    let mut engine = Engine::new(EngineOptions { follow: true, ..EngineOptions::default() });
+    programs.iter().for_each(|program| {
+        engine.add(program.clone());
+    });
+    // Which query each of the engine's programs is.
+    let mut order: Vec<usize> = (0..queries.len()).collect();
+    let mut found = Vec::new();
+    let mut outcomes = Vec::new();
+    let mut take = |outcomes: &mut Vec<Outcome<Event>>, order: &[usize]| {
+        for outcome in outcomes.drain(..) {
+            match outcome {
+                Outcome::Match(found_one) => {
+                    let ids =
+                        found_one.events.iter().map(|event| event.as_ref().map_or(-1, Event::id)).collect();
+                    found.push((order[found_one.program], ids));
+                }
+                Outcome::Followed { program, events, .. } => {
+                    let ids = events.iter().map(|event| -10 - event.id()).collect();
+                    found.push((order[program], ids));
+                }
+            }
+        }
+    };
+    for (index, document) in documents.iter().enumerate() {
+        for _ in moments.iter().filter(|moment| **moment == index) {
+            let next: Vec<_> = order
+                .iter()
+                .enumerate()
+                .rev()
+                .map(|(old, query)| (Some(old), programs[*query].clone()))
+                .collect();
+            engine.reload(next, &mut outcomes);
+            take(&mut outcomes, &order);
+            order.reverse();
+        }
+        engine.push(&Event::new(document.clone(), &schema), &mut outcomes);
+        take(&mut outcomes, &order);
+    }
+    engine.finish(&mut outcomes);
+    take(&mut outcomes, &order);
+    found.sort();
+    Ok(found)
+}
+
 fn find<'v>(value: &'v serde_json::Value, path: &str) -> Option<&'v serde_json::Value> {
     if let Some(found) = value.get(path) {
         return Some(found);

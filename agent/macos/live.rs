@@ -1,0 +1,195 @@
+//! The loop: messages and time into the pipeline, until somebody ends it.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use endpoint_sec::Message;
+
+use super::clock::Timebase;
+use super::endpoint_security::{EndpointSecurity, KINDS, NAME, State};
+use super::message;
+use crate::observation::Observation;
+use crate::process_table::At;
+use crate::sensor::Sensor;
+
+/// The stream whose numbers Endpoint Security's messages have.
+const STREAM: u32 = 0;
+
+/// How long the loop waits for a message: so often the pipeline is told the time, and a signal is seen.
+const WAKE: Duration = Duration::from_millis(500);
+
+/// How many messages are taken without a look at the clock.
+const BATCH: usize = 256;
+
+/// How long the client may take to end, and what it has left in the queue to be evaluated.
+const DRAIN: Duration = Duration::from_millis(800);
+
+/// How long ending may take in all; the sensor's own end is bounded by less.
+const END_WITHIN: Duration = Duration::from_secs(5);
+
+/// The sensor with its source.
+pub(super) struct Live {
+    sensor: Sensor,
+    source: EndpointSecurity,
+    timebase: Timebase,
+    /// Whether environment variables are read.
+    environment: bool,
+    running: bool,
+    /// When the pipeline was told the time, on the clock of ticks.
+    ticked: i64,
+    /// Messages that nobody had time for at the end.
+    left: [u64; KINDS.len()],
+}
+
+impl Live {
+    pub(super) fn new(
+        mut sensor: Sensor,
+        source: EndpointSecurity,
+        timebase: Timebase,
+        environment: bool,
+    ) -> Self {
+        sensor.source(NAME).state = "starting".to_owned();
+        let left = [0; KINDS.len()];
+        Live { sensor, source, timebase, environment, running: false, ticked: i64::MIN, left }
+    }
+
+    /// Runs until `stop` is set, then ends in an orderly way.
+    pub(super) fn run(mut self, stop: &AtomicBool) -> ExitCode {
+        while !stop.load(Relaxed) {
+            if self.running {
+                self.take();
+                while let Ok(state) = self.source.states.try_recv() {
+                    self.note(state);
+                }
+            } else if let Ok(state) = self.source.states.recv_timeout(WAKE) {
+                // Messages wait until the processes that already ran are known.
+                self.note(state);
+            }
+            self.tick();
+        }
+        self.end()
+    }
+
+    fn take(&mut self) {
+        let Ok(first) = self.source.messages.recv_timeout(WAKE) else { return };
+        self.observe(&first);
+        for _ in 1..BATCH {
+            let Ok(next) = self.source.messages.try_recv() else { return };
+            self.observe(&next);
+        }
+    }
+
+    fn observe(&mut self, message: &Message) {
+        let message = message::read(message, self.timebase, self.environment);
+        self.sensor.observe(STREAM, Observation::Message(Box::new(message)));
+    }
+
+    fn tick(&mut self) {
+        let now = self.timebase.now();
+        if now.tick.saturating_sub(self.ticked) >= WAKE.as_nanos() as i64 {
+            self.ticked = now.tick;
+            self.count();
+            self.sensor.tick(now);
+        }
+    }
+
+    fn note(&mut self, state: State) {
+        match state {
+            State::Waiting(trouble) => {
+                let why = trouble.to_string();
+                let source = self.sensor.source(NAME);
+                if source.message.as_ref() == Some(&why) {
+                    return;
+                }
+                source.state = "waiting".to_owned();
+                source.message = Some(why.clone());
+                log::error!(target: "sensor", "{why}");
+                let _ = writeln!(std::io::stderr(), "vedette: {why}");
+                self.sensor.degrade(NAME, why);
+            }
+            State::Running(listed) => {
+                let now = self.timebase.now();
+                let at = At { time: now.wall, order: now.tick };
+                let normaliser = self.sensor.normaliser();
+                for process in &listed {
+                    normaliser.already_running(&process.image, process.args.as_deref(), at);
+                }
+                self.running = true;
+                let source = self.sensor.source(NAME);
+                source.state = "running".to_owned();
+                source.message = None;
+                log::info!(target: "sensor", "events are received; {} processes ran already", listed.len());
+                self.sensor.recover(NAME);
+            }
+            State::Ended => self.running = false,
+        }
+    }
+
+    /// Brings the callback's counts to the status.
+    fn count(&mut self) {
+        let counters = &self.source.counters;
+        let source = self.sensor.source(NAME);
+        source.received = counters.received.load(Relaxed);
+        source.missing_in_all = counters.missing_in_all.load(Relaxed);
+        for (index, kind) in KINDS.iter().enumerate() {
+            let dropped = counters.dropped[index].load(Relaxed) + self.left[index];
+            for (map, count) in
+                [(&mut source.dropped, dropped), (&mut source.missing, counters.missing[index].load(Relaxed))]
+            {
+                if count > 0 {
+                    map.insert((*kind).to_owned(), count);
+                }
+            }
+        }
+    }
+
+    /// Ends the client, evaluates what it has left, and has everything written.
+    fn end(mut self) -> ExitCode {
+        end_at_last();
+        self.source.stop();
+        let until = Instant::now() + DRAIN;
+        let mut ended = false;
+        while !ended && Instant::now() < until {
+            match self.source.states.recv_timeout(WAKE / 10) {
+                Ok(State::Ended) => ended = true,
+                Ok(state) => self.note(state),
+                Err(_) => {}
+            }
+            self.drain(until);
+        }
+        self.drain(until);
+        while let Ok(message) = self.source.messages.try_recv() {
+            self.left[super::endpoint_security::kind(&message)] += 1;
+        }
+        self.count();
+        let Live { sensor, source, timebase, .. } = self;
+        if ended {
+            source.join();
+        }
+        let lost = sensor.stop(timebase.now(), "it was told to end by a signal");
+        if lost > 0 {
+            log::error!(target: "sensor", "{lost} documents could not be written before the end");
+        }
+        log::logger().flush();
+        ExitCode::SUCCESS
+    }
+
+    fn drain(&mut self, until: Instant) {
+        while Instant::now() < until
+            && let Ok(message) = self.source.messages.try_recv()
+        {
+            self.observe(&message);
+        }
+    }
+}
+
+/// Ends the process whatever may hang: a disk, another process that logging waits for.
+fn end_at_last() {
+    let _ = std::thread::Builder::new().name("end".into()).spawn(|| {
+        std::thread::sleep(END_WITHIN);
+        // SAFETY: it does not return, and runs nothing that could wait.
+        unsafe { libc::_exit(1) }
+    });
+}

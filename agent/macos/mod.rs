@@ -1,0 +1,150 @@
+//! What only a Mac has: the live sensor on Endpoint Security.
+//!
+//! The only place of `unsafe`: each use says why it is sound.
+
+#![allow(unsafe_code)]
+
+mod bootstrap;
+mod clock;
+mod endpoint_security;
+mod host;
+mod live;
+mod message;
+mod panic;
+mod process;
+mod sysctl;
+mod unified_log;
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::config::{self, Loaded, Paths, State};
+use crate::content;
+use crate::health::{Health, LoadedFile};
+use crate::identity;
+use crate::readable::visible;
+use crate::safe_mode::Panics;
+use crate::sensor::{Sensor, Settings, Setup};
+use crate::sink::Trust;
+use crate::status;
+use clock::Timebase;
+use endpoint_security::EndpointSecurity;
+use live::Live;
+
+/// The oldest macOS that the program is linked for.
+const OLDEST: (u64, u64, u64) = (13, 0, 0);
+
+/// How many sentences about what is wrong are told as one.
+const MAX_TOLD: usize = 3;
+
+/// Returns whether this is the executable of the system extension: it is named as the extension's bundle id.
+pub(crate) fn is_extension() -> bool {
+    std::env::current_exe()
+        .is_ok_and(|path| path.file_name().is_some_and(|name| name == identity::sensor_id().as_str()))
+}
+
+/// Runs the sensor until SIGTERM, SIGINT or SIGHUP.
+///
+/// # Errors
+/// The system gives no thread or takes no signal handler.
+pub(crate) fn run() -> io::Result<ExitCode> {
+    // Without it the binding reads messages as those of macOS 10.15.
+    let (major, minor, patch) = host::os_version().unwrap_or(OLDEST);
+    endpoint_sec::version::set_runtime_version(major, minor, patch);
+    unified_log::install()?;
+    panic::install();
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    let timebase = Timebase::new();
+    let loaded = config::load(&Paths::standard());
+    let sensor = start(&loaded, timebase)?;
+    let source = EndpointSecurity::start()?;
+    let live = Live::new(sensor, source, timebase, loaded.config.events.environment);
+    Ok(live.run(&stop))
+}
+
+/// Starts the pipeline with what the configuration says, and tells what is wrong with it.
+fn start(loaded: &Loaded, timebase: Timebase) -> io::Result<Sensor> {
+    let host = host::describe();
+    let mut texts = content::read(loaded);
+    let path = Panics::beside(&loaded.config.status.file);
+    let panics = Panics::read(&path, env!("CARGO_PKG_VERSION"), texts.fingerprint());
+    let careful = panics.why();
+    panic::remember(panic::Record {
+        panics,
+        path,
+        health: loaded.config.health.file.clone(),
+        host: host.clone(),
+    });
+    if careful.is_some() {
+        texts.keep_built_in();
+    }
+    let content = texts.compile();
+    let (settings, unusable) = Settings::new(&loaded.config, Trust::Own);
+    let no_host_id = host.id.is_empty();
+    let mut sensor = Sensor::start(Setup {
+        host,
+        rules: content.rules,
+        settings,
+        configuration: status::Configuration {
+            locked: loaded.locked,
+            errors: loaded.findings.iter().filter(|finding| finding.level == eql::Level::Error).count(),
+            files: read_files(loaded).map(|file| file.path).collect(),
+        },
+        now: timebase.now(),
+    })?;
+    sensor.report(&Health::loaded("configuration", &read_files(loaded).collect::<Vec<_>>()));
+    sensor.report(&Health::loaded("rules", &content.files));
+    if let Some(why) = careful {
+        sensor.enter_safe_mode(&why);
+    }
+    let findings = loaded.findings.iter().filter(|finding| finding.level == eql::Level::Error);
+    let findings = findings.filter_map(|finding| finding.rendered.lines().next().map(str::to_owned));
+    for (what, wrong) in [("configuration", findings.chain(unusable).collect()), ("rules", content.problems)]
+    {
+        degrade(&mut sensor, what, &wrong);
+    }
+    if no_host_id {
+        let why = "the hardware's UUID cannot be read, so alerts of this Mac look like those of another without one; \
+                   restart the sensor";
+        degrade(&mut sensor, "host.id", &[why.to_owned()]);
+    }
+    let network = sensor.source("network");
+    network.state = "off".to_owned();
+    network.message =
+        Some("this build has no live network source, so rules on connections do not fire".to_owned());
+    match crate::accounts::Directory::start() {
+        Ok(directory) => sensor.normaliser().set_accounts(Box::new(directory)),
+        Err(error) => degrade(&mut sensor, "user names", &[format!("no thread looks them up: {error}")]),
+    }
+    Ok(sensor)
+}
+
+fn degrade(sensor: &mut Sensor, what: &'static str, wrong: &[String]) {
+    for sentence in wrong {
+        log::warn!(target: "sensor", "{what}: {}", visible(sentence));
+    }
+    let more = wrong.len().saturating_sub(MAX_TOLD);
+    let mut why =
+        wrong.iter().take(MAX_TOLD).map(|sentence| visible(sentence)).collect::<Vec<_>>().join("; ");
+    if more > 0 {
+        why.push_str(&format!("; and {more} more"));
+    }
+    if !wrong.is_empty() {
+        sensor.degrade(what, why);
+    }
+}
+
+fn read_files(loaded: &Loaded) -> impl Iterator<Item = LoadedFile> {
+    loaded.sources.iter().filter(|source| source.state == State::Read).map(|source| LoadedFile {
+        path: source.path.display().to_string(),
+        sha256: source.sha256.clone().unwrap_or_default(),
+        owner: source.owner,
+    })
+}

@@ -1,0 +1,107 @@
+//! Exceptions as data: `tests/data/exceptions/<case>/` with a recording of `tests/data/replay`, and
+//! `tests/data/exceptions/bad/` with what is said of files that are wrong (`UPDATE_EXPECT=1` writes that anew).
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use vedette::alert::AlertKind;
+use vedette::detector::RuleSet;
+use vedette::replay::{self, Options, Output};
+use vedette::source::Lines;
+use vedette::{exception, rule, schema};
+
+#[derive(Deserialize)]
+struct Case {
+    recording: String,
+    alerts: BTreeMap<String, u64>,
+    enrichments: u64,
+    hits: BTreeMap<String, u64>,
+}
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+}
+
+#[test]
+fn exceptions_take_what_they_say_and_no_more() {
+    let mut cases = 0;
+    for entry in fs::read_dir(data().join("exceptions")).expect("the folder of cases") {
+        let folder = entry.expect("an entry").path();
+        let Ok(text) = fs::read_to_string(folder.join("case.toml")) else { continue };
+        let name = folder.display();
+        let case: Case = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut exceptions = Vec::new();
+        for file in exception::load(&folder.join("exceptions.toml")).expect("it can be read") {
+            assert_eq!(file.findings, [], "{name}");
+            exceptions.extend(file.exceptions);
+        }
+        let rules = RuleSet::load_over(schema::schema(), rule::builtin(), exceptions);
+        assert_eq!(rules.findings, [], "{name}");
+        let recording = data().join("replay").join(&case.recording).join("events.ndjson");
+        let mut alerts: BTreeMap<String, u64> = BTreeMap::new();
+        let mut enrichments = 0;
+        let files = vec![Lines::open(&recording).expect("a recording")];
+        let (summary, _) = replay::run(&rules, files, &Options::default(), |output| {
+            match output {
+                Output::Alert(alert) if alert.kind == AlertKind::Alert => {
+                    *alerts.entry(alert.rule.id.clone()).or_default() += 1;
+                }
+                Output::Alert(_) => enrichments += 1,
+                Output::Problem(problem) => panic!("{problem}"),
+            }
+            ControlFlow::<Infallible>::Continue(())
+        });
+        let expected: BTreeMap<_, _> = case.alerts.into_iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!((alerts, enrichments), (expected, case.enrichments), "{name}");
+        assert_eq!(summary.exceptions, case.hits, "{name}");
+        cases += 1;
+    }
+    assert!(cases >= 14, "{cases} cases");
+}
+
+#[test]
+fn what_is_wrong_and_where() {
+    let folder = data().join("exceptions/bad");
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(&folder).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    assert!(paths.len() >= 14);
+    for path in paths {
+        let mut said = String::new();
+        for file in exception::load(&path).expect("it can be read") {
+            assert!(!file.findings.is_empty(), "{}", path.display());
+            let _ = writeln!(said, "{} can be used", file.exceptions.len());
+            let prefix = format!("{}/", folder.display());
+            file.findings.iter().for_each(|found| said.push_str(&found.rendered.replace(&prefix, "")));
+        }
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said}");
+        let expected = path.with_extension("expected");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            fs::write(&expected, &said).expect("a writable folder");
+        }
+        assert_eq!(said, fs::read_to_string(&expected).unwrap_or_default(), "{}", path.display());
+    }
+}
+
+/// What comes with Vedette for the agents that manage Macs: it loads, and it is switched off.
+#[test]
+fn suggestions_load_and_are_switched_off() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/exceptions");
+    let mut count = 0;
+    for file in exception::load(&folder).expect("it can be read") {
+        assert_eq!(file.findings, []);
+        for exception in file.exceptions {
+            assert!(!exception.enabled, "{}", exception.id);
+            let signed = ["team_id", "signing_id"].iter().all(|field| exception.condition.contains(field));
+            assert!(signed, "{}: by signature, not by path alone", exception.id);
+            count += 1;
+        }
+    }
+    assert!(count >= 4, "{count} suggestions");
+}
