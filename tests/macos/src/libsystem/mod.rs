@@ -6,6 +6,8 @@ pub(crate) mod process;
 
 mod directories;
 mod dispatch;
+pub(crate) use files::Stat;
+
 mod files;
 mod math;
 mod memory;
