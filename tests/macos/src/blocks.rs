@@ -85,6 +85,7 @@ pub(crate) unsafe extern "C" fn block_release(block: *mut Block) {
 
 /// Calls a block that takes two pointers and returns nothing.
 pub(crate) unsafe fn call(block: *mut Block, first: *const c_void, second: *const c_void) {
-    let invoke: extern "C" fn(*mut Block, *const c_void, *const c_void) = std::mem::transmute((*block).invoke);
+    let invoke: extern "C" fn(*mut Block, *const c_void, *const c_void) =
+        std::mem::transmute((*block).invoke);
     invoke(block, first, second);
 }

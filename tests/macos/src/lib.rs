@@ -18,9 +18,13 @@
 // The contract above holds for the whole body of each stand-in; a block around each line would say nothing more.
 #![allow(unsafe_op_in_unsafe_fn)]
 
+mod blocks;
+mod bsm;
+mod endpoint_security;
 mod image;
 mod libsystem;
 mod macho;
+mod os_log;
 mod symbols;
 mod tlv;
 

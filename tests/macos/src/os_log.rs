@@ -62,8 +62,11 @@ unsafe extern "C" fn os_log_impl(
     };
     let Some(path) = std::env::var_os("MACOS_ABI_LOG") else { return };
     let line = format!("{level} {} {} {text}\n", (*log).subsystem, (*log).category);
-    if let Err(error) =
-        OpenOptions::new().create(true).append(true).open(&path).and_then(|mut file| file.write_all(line.as_bytes()))
+    if let Err(error) = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(line.as_bytes()))
     {
         eprintln!("macos-abi: cannot write {}: {error}", path.display());
     }

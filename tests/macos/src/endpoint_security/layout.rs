@@ -95,5 +95,9 @@ const _: () = {
     assert!(offset_of!(Process, executable) == 112 && offset_of!(Process, start_time) == 128);
     assert!(size_of::<Exec>() == 88);
     assert!(offset_of!(Message, process) == 40 && offset_of!(Message, event_type) == 96);
-    assert!(offset_of!(Message, event) == 104 && offset_of!(Message, thread) == 208 && size_of::<Message>() == 224);
+    assert!(
+        offset_of!(Message, event) == 104
+            && offset_of!(Message, thread) == 208
+            && size_of::<Message>() == 224
+    );
 };

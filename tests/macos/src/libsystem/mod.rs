@@ -7,6 +7,7 @@ pub(crate) mod process;
 mod directories;
 mod dispatch;
 pub(crate) use files::Stat;
+pub(crate) use time::monotonic;
 
 mod files;
 mod math;
