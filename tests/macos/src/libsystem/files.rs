@@ -7,8 +7,10 @@
 use super::errors::{EINVAL, ENOTTY, fail};
 use super::flags;
 use crate::symbols::exports;
-use std::ffi::{CString, c_char, c_int, c_uint, c_void};
+use std::borrow::Cow;
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::mem::{MaybeUninit, offset_of, size_of};
+use std::os::unix::ffi::OsStrExt;
 
 #[cfg(target_arch = "x86_64")]
 use {
@@ -125,6 +127,22 @@ impl Stat {
     }
 }
 
+/// The folder that stands for the Mac's root, in which `/` and `/Library` are looked up; the host's own where
+/// `MACOS_ABI_ROOT` is not set.
+fn on_host(path: *const c_char) -> Cow<'static, CStr> {
+    // SAFETY: a path is a C string that outlives the call it is an argument of, and so what is made of it here.
+    let given: &'static CStr = unsafe { CStr::from_ptr(path) };
+    let bytes = given.to_bytes();
+    let of_mac = bytes == b"/" || bytes == b"/Library" || bytes.starts_with(b"/Library/");
+    match std::env::var_os("MACOS_ABI_ROOT") {
+        Some(root) if of_mac => {
+            let moved = [root.as_bytes(), bytes].concat();
+            CString::new(moved).map_or(Cow::Borrowed(given), Cow::Owned)
+        }
+        _ => Cow::Borrowed(given),
+    }
+}
+
 fn folder(darwin: c_int) -> c_int {
     if darwin == AT_FDCWD { libc::AT_FDCWD } else { darwin }
 }
@@ -135,12 +153,13 @@ fn open_flags(darwin: c_int) -> Option<c_int> {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn macos_abi_open(path: *const c_char, darwin: c_int, mode: c_uint) -> c_int {
-    open_flags(darwin).map_or_else(|| fail(EINVAL), |flags| libc::open(path, flags, mode))
+    open_flags(darwin).map_or_else(|| fail(EINVAL), |flags| libc::open(on_host(path).as_ptr(), flags, mode))
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn macos_abi_openat(at: c_int, path: *const c_char, darwin: c_int, mode: c_uint) -> c_int {
-    open_flags(darwin).map_or_else(|| fail(EINVAL), |flags| libc::openat(folder(at), path, flags, mode))
+    open_flags(darwin)
+        .map_or_else(|| fail(EINVAL), |flags| libc::openat(folder(at), on_host(path).as_ptr(), flags, mode))
 }
 
 #[unsafe(no_mangle)]
@@ -199,11 +218,11 @@ unsafe fn stat_with(out: *mut Stat, call: impl FnOnce(*mut libc::stat) -> c_int)
 }
 
 unsafe extern "C" fn stat(path: *const c_char, out: *mut Stat) -> c_int {
-    stat_with(out, |host| libc::stat(path, host))
+    stat_with(out, |host| libc::stat(on_host(path).as_ptr(), host))
 }
 
 unsafe extern "C" fn lstat(path: *const c_char, out: *mut Stat) -> c_int {
-    stat_with(out, |host| libc::lstat(path, host))
+    stat_with(out, |host| libc::lstat(on_host(path).as_ptr(), host))
 }
 
 unsafe extern "C" fn fstat(file: c_int, out: *mut Stat) -> c_int {
@@ -212,19 +231,20 @@ unsafe extern "C" fn fstat(file: c_int, out: *mut Stat) -> c_int {
 
 unsafe extern "C" fn fstatat(at: c_int, path: *const c_char, out: *mut Stat, darwin: c_int) -> c_int {
     let Some(flags) = flags(darwin, AT_FLAGS) else { return fail(EINVAL) };
-    stat_with(out, |host| libc::fstatat(folder(at), path, host, flags))
+    stat_with(out, |host| libc::fstatat(folder(at), on_host(path).as_ptr(), host, flags))
 }
 
 unsafe extern "C" fn unlinkat(at: c_int, path: *const c_char, darwin: c_int) -> c_int {
-    flags(darwin, AT_FLAGS).map_or_else(|| fail(EINVAL), |flags| libc::unlinkat(folder(at), path, flags))
+    flags(darwin, AT_FLAGS)
+        .map_or_else(|| fail(EINVAL), |flags| libc::unlinkat(folder(at), on_host(path).as_ptr(), flags))
 }
 
 unsafe extern "C" fn renameat(from: c_int, old: *const c_char, to: c_int, new: *const c_char) -> c_int {
-    libc::renameat(folder(from), old, folder(to), new)
+    libc::renameat(folder(from), on_host(old).as_ptr(), folder(to), on_host(new).as_ptr())
 }
 
 unsafe extern "C" fn mkdirat(at: c_int, path: *const c_char, mode: u16) -> c_int {
-    libc::mkdirat(folder(at), path, mode.into())
+    libc::mkdirat(folder(at), on_host(path).as_ptr(), mode.into())
 }
 
 unsafe extern "C" fn lseek(file: c_int, offset: i64, whence: c_int) -> i64 {
@@ -239,5 +259,5 @@ unsafe extern "C" fn lseek(file: c_int, offset: i64, whence: c_int) -> i64 {
 }
 
 unsafe extern "C" fn realpath(path: *const c_char, resolved: *mut c_char) -> *mut c_char {
-    libc::realpath(path, resolved)
+    libc::realpath(on_host(path).as_ptr(), resolved)
 }

@@ -10,8 +10,10 @@ pub(crate) use files::Stat;
 pub(crate) use time::monotonic;
 
 mod files;
+mod machine;
 mod math;
 mod memory;
+mod processes;
 mod signals;
 mod threads;
 mod time;
@@ -26,9 +28,11 @@ pub(crate) fn symbol(name: &str) -> Option<usize> {
         dispatch::symbol,
         errors::symbol,
         files::symbol,
+        machine::symbol,
         math::symbol,
         memory::symbol,
         process::symbol,
+        processes::symbol,
         signals::symbol,
         threads::symbol,
         time::symbol,
