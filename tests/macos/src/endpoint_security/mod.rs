@@ -2,7 +2,8 @@
 //!
 //! Models: es_new_client and its errors, subscriptions, delivery one message after the other on a thread of its own,
 //! seq_num for each kind and global_seq_num, references, es_delete_client on the thread that made the client. A client
-//! that ends leaves a line in the file that `MACOS_ABI_ES_REPORT` names: `delivered N alive N`. Not: AUTH events and
+//! that is told all, and the process's end, leave a line in the file that `MACOS_ABI_ES_REPORT` names: `told all`, and
+//! `delivered N alive N`. Not: AUTH events and
 //! deadlines, muting of paths, the kernel's own queue and its losses.
 
 mod layout;
@@ -15,6 +16,8 @@ use layout::{Exec, Message, StringToken};
 use message::Owned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -60,7 +63,9 @@ unsafe extern "C" fn new_client(out: *mut *mut Client, block: *mut Block) -> u32
     let call = CALLS.fetch_add(1, Ordering::SeqCst);
     let result = scenario::scenario().new_client.get(call).copied().unwrap_or(SUCCESS);
     *out = ptr::null_mut();
-    if result == SUCCESS {
+    if result != SUCCESS {
+        note(&format!("refused {result}\n"));
+    } else {
         *out = Box::into_raw(Box::new(Client {
             block: blocks::block_copy(block),
             owner: libc::gettid(),
@@ -114,6 +119,7 @@ unsafe fn deliver(client: *mut Client) {
         blocks::call((*client).block, client.cast::<c_void>(), message.cast::<c_void>());
         message::release(message);
     }
+    note("told all\n");
 }
 
 unsafe extern "C" fn delete_client(client: *mut Client) -> u32 {
@@ -135,9 +141,14 @@ unsafe extern "C" fn delete_client(client: *mut Client) -> u32 {
 static DELIVERED: AtomicU64 = AtomicU64::new(0);
 
 extern "C" fn report() {
+    note(&format!("delivered {} alive {}\n", DELIVERED.load(Ordering::SeqCst), message::alive()));
+}
+
+/// Appends to the report.
+fn note(line: &str) {
     let Some(path) = std::env::var_os("MACOS_ABI_ES_REPORT") else { return };
-    let line = format!("delivered {} alive {}\n", DELIVERED.load(Ordering::SeqCst), message::alive());
-    if let Err(error) = std::fs::write(&path, line) {
+    let file = OpenOptions::new().create(true).append(true).open(&path);
+    if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
         eprintln!("macos-abi: cannot write {}: {error}", path.display());
     }
 }

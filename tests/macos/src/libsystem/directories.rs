@@ -3,13 +3,15 @@
 //! Models: readdir, readdir_r. The stream itself is the host's. Not: seekdir and telldir.
 
 use super::errors::{take_host, to_darwin};
+use super::files::on_host;
 use crate::symbols::exports;
 use std::cell::UnsafeCell;
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 use std::mem::{offset_of, size_of};
 use std::ptr;
 
 exports! {
+    "opendir" => opendir,
     "readdir" => readdir,
     "readdir_r" => readdir_r,
 }
@@ -39,6 +41,10 @@ unsafe fn fill(host: *const libc::dirent, out: *mut Dirent) {
         (&raw mut (*out).name).cast::<u8>(),
         length + 1,
     );
+}
+
+unsafe extern "C" fn opendir(path: *const c_char) -> *mut libc::DIR {
+    libc::opendir(on_host(path).as_ptr())
 }
 
 unsafe extern "C" fn readdir_r(

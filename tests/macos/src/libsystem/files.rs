@@ -129,7 +129,7 @@ impl Stat {
 
 /// The folder that stands for the Mac's root, in which `/` and `/Library` are looked up; the host's own where
 /// `MACOS_ABI_ROOT` is not set.
-fn on_host(path: *const c_char) -> Cow<'static, CStr> {
+pub(super) fn on_host(path: *const c_char) -> Cow<'static, CStr> {
     // SAFETY: a path is a C string that outlives the call it is an argument of, and so what is made of it here.
     let given: &'static CStr = unsafe { CStr::from_ptr(path) };
     let bytes = given.to_bytes();

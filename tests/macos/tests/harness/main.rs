@@ -2,6 +2,7 @@
 //! pass and print that they did not run.
 
 mod imports;
+mod live;
 mod recordings;
 
 use std::io::Write;
