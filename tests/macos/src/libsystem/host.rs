@@ -47,7 +47,6 @@ pub(crate) const SAME: &[&str] = &[
     "mprotect",
     "munmap",
     "nanosleep",
-    "opendir",
     "pause",
     "pipe",
     "posix_memalign",
