@@ -34,7 +34,7 @@ pub(crate) struct TestArgs {
     /// The arm64 binary, under qemu-user.
     #[arg(long)]
     arm64: bool,
-    /// Write tests/macos/imports.txt anew, keeping nothing of what a person reviewed but the file in git.
+    /// Add to and correct tests/macos/imports.txt, which a person then reviews in git's diff.
     #[arg(long)]
     update_imports: bool,
 }

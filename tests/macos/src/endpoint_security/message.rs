@@ -32,7 +32,7 @@ pub(super) struct Owned {
 
 impl Owned {
     /// Lays out a message with one reference.
-    pub(super) fn new(told: &scenario::Message, seq_num: u64, global_seq_num: u64) -> *const Message {
+    pub(super) fn lay_out(told: &scenario::Message, seq_num: u64, global_seq_num: u64) -> *const Message {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mach_time = monotonic();
         let thread = Box::new(4242);

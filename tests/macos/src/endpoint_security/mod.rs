@@ -112,7 +112,7 @@ unsafe fn deliver(client: *mut Client) {
         let of_kind = next.entry(event).or_default();
         *of_kind += told.lost_before;
         next_of_all += told.lost_before;
-        let message = Owned::new(told, *of_kind, next_of_all);
+        let message = Owned::lay_out(told, *of_kind, next_of_all);
         *of_kind += 1;
         next_of_all += 1;
         (*client).delivered.fetch_add(1, Ordering::SeqCst);
