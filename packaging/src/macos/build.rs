@@ -1,0 +1,122 @@
+//! The release binary for darwin, linked on Linux.
+
+use super::ziglang::Ziglang;
+use super::{Arch, MINIMUM_MACOS, command, output_folder, root, sdk, target_folder, universal};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Builds one architecture and returns the path of its binary, `target/macos/ARCH/vedette`.
+///
+/// # Errors
+/// With what is missing and how to get it, or as cargo.
+pub(super) fn one(arch: Arch) -> Result<PathBuf> {
+    let ziglang = Ziglang::find_or_install()?;
+    let stubs = output_folder().join("sdk");
+    sdk::write(&stubs, &ziglang)?;
+    let cc = ziglang.write_cc(&stubs, arch.name())?;
+    let ar = ziglang.write_ar(&stubs)?;
+    let target = arch.target();
+    add_target(&target)?;
+
+    let upper = target.replace('-', "_").to_uppercase();
+    let lower = target.replace('-', "_");
+    let flags = [
+        "-Clinker-flavor=ld64.lld".to_owned(),
+        format!("-Clink-arg=-L{}/usr/lib", stubs.display()),
+        format!("-Clink-arg=-F{}/System/Library/Frameworks", stubs.display()),
+        "-Clink-arg=-syslibroot".to_owned(),
+        format!("-Clink-arg={}", stubs.display()),
+    ];
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(root())
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            "vedette",
+            "--bin",
+            "vedette",
+            "--target",
+            &target,
+        ])
+        .env("CARGO_TARGET_DIR", target_folder())
+        // Flags for every target would replace those of one.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env(format!("CARGO_TARGET_{upper}_LINKER"), rust_lld()?)
+        .env(format!("CARGO_TARGET_{upper}_RUSTFLAGS"), flags.join(" "))
+        .env("MACOSX_DEPLOYMENT_TARGET", MINIMUM_MACOS)
+        .env("SDKROOT", &stubs)
+        .env(format!("CC_{lower}"), cc)
+        .env(format!("AR_{lower}"), ar)
+        .env(format!("CFLAGS_{lower}"), format!("-I{}", sdk::include_folder().display()))
+        // No flags of the crate cc's own: it would ask xcrun for Apple's SDK.
+        .env("CRATE_CC_NO_DEFAULTS", "1");
+    command::run(&mut cargo)?;
+
+    let built = target_folder().join(&target).join("release/vedette");
+    let folder = output_folder().join(arch.name());
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    copy(&built, &folder.join("vedette"))
+}
+
+/// Builds both architectures and joins them; returns the path of the universal binary, `target/macos/vedette`.
+///
+/// # Errors
+/// As `one`.
+pub(super) fn both() -> Result<PathBuf> {
+    let mut slices = Vec::new();
+    for arch in Arch::ALL {
+        let path = one(arch)?;
+        slices.push(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+    }
+    let path = output_folder().join("vedette");
+    let joined = universal::join(&slices).context("cannot join the two architectures")?;
+    fs::write(&path, joined).with_context(|| format!("cannot write {}", path.display()))?;
+    make_executable(&path)?;
+    println!("{}", path.display());
+    Ok(path)
+}
+
+/// Adds a target to the Rust toolchain that builds, if it lacks it.
+///
+/// # Errors
+/// If rustup is missing or cannot fetch it.
+pub(super) fn add_target(target: &str) -> Result<()> {
+    if sysroot()?.join("lib/rustlib").join(target).join("lib").is_dir() {
+        return Ok(());
+    }
+    command::run(Command::new("rustup").current_dir(root()).args(["target", "add", target]))
+        .with_context(|| format!("Rust's standard library for {target} is needed"))
+}
+
+/// The linker that comes with the Rust toolchain.
+fn rust_lld() -> Result<PathBuf> {
+    let host = command::output(Command::new("rustc").current_dir(root()).arg("-vV"))?;
+    let host =
+        host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
+    let path = sysroot()?.join("lib/rustlib").join(host).join("bin/rust-lld");
+    if !path.is_file() {
+        bail!("{} is missing; use a toolchain of rustup's, whose component rustc carries it", path.display());
+    }
+    Ok(path)
+}
+
+fn sysroot() -> Result<PathBuf> {
+    command::output(Command::new("rustc").current_dir(root()).args(["--print", "sysroot"])).map(PathBuf::from)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<PathBuf> {
+    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(to.to_owned())
+}
+
+fn make_executable(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot make {} executable", path.display()))
+}

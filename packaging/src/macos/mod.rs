@@ -1,0 +1,97 @@
+//! `cargo xtask macos …`: cross-builds of the darwin binary, and its trial on Linux.
+//!
+//! Nothing of Apple's is needed or fetched: the linker is the `rust-lld` of the Rust toolchain, the libraries are stubs
+//! (`sdk`), C is compiled by the zig of PyPI's `ziglang` (`ziglang`).
+
+mod abi;
+mod build;
+mod command;
+mod sdk;
+mod universal;
+mod ziglang;
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
+
+#[derive(Subcommand)]
+pub(crate) enum Task {
+    /// Cross-build target/macos/{x86_64,aarch64}/vedette and join them to target/macos/vedette.
+    Build(BuildArgs),
+    /// Build one architecture and run it on Linux against the stand-ins of tests/macos.
+    Test(TestArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct BuildArgs {
+    /// Build only this architecture, and join nothing.
+    #[arg(long)]
+    arch: Option<Arch>,
+}
+
+#[derive(Args)]
+pub(crate) struct TestArgs {
+    /// The arm64 binary, under qemu-user.
+    #[arg(long)]
+    arm64: bool,
+    /// Add to and correct tests/macos/imports.txt, which a person then reviews in git's diff.
+    #[arg(long)]
+    update_imports: bool,
+}
+
+/// A processor architecture of Macs, by Rust's name for it.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Arch {
+    /// Intel Macs.
+    #[value(name = "x86_64")]
+    X86_64,
+    /// Macs with Apple silicon.
+    #[value(name = "aarch64")]
+    Aarch64,
+}
+
+impl Arch {
+    const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+
+    /// What Rust and zig call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    /// Rust's target for macOS on it.
+    fn target(self) -> String {
+        format!("{}-apple-darwin", self.name())
+    }
+}
+
+/// The oldest macOS that the agent supports: Cargo's builds, zig's target and the imports' check agree on it.
+const MINIMUM_MACOS: &str = "13.0";
+
+pub(crate) fn run(task: &Task) -> Result<()> {
+    match task {
+        Task::Build(BuildArgs { arch: Some(arch) }) => build::one(*arch).map(drop),
+        Task::Build(BuildArgs { arch: None }) => build::both().map(drop),
+        Task::Test(arguments) => {
+            let arch = if arguments.arm64 { Arch::Aarch64 } else { Arch::X86_64 };
+            abi::test(arch, arguments.update_imports)
+        }
+    }
+}
+
+/// The repository's root, of which this package is a folder.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("packaging/ has a parent folder")
+}
+
+/// The folder of the root's builds: `CARGO_TARGET_DIR`, else `target`.
+fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Where what is made for Macs lies.
+fn output_folder() -> PathBuf {
+    target_folder().join("macos")
+}

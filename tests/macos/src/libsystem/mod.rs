@@ -1,0 +1,56 @@
+//! Stand-ins for libSystem, a file for each theme.
+
+pub(crate) mod errors;
+pub(crate) mod host;
+pub(crate) mod process;
+
+mod directories;
+mod dispatch;
+pub(crate) use files::Stat;
+pub(crate) use time::monotonic;
+
+mod files;
+mod machine;
+mod math;
+mod memory;
+mod processes;
+mod signals;
+mod threads;
+mod time;
+mod unwind;
+
+use std::ffi::c_int;
+
+/// The address of the stand-in for `name`, a name without the underscore of C and without variant.
+pub(crate) fn symbol(name: &str) -> Option<usize> {
+    [
+        directories::symbol,
+        dispatch::symbol,
+        errors::symbol,
+        files::symbol,
+        machine::symbol,
+        math::symbol,
+        memory::symbol,
+        process::symbol,
+        processes::symbol,
+        signals::symbol,
+        threads::symbol,
+        time::symbol,
+        unwind::symbol,
+    ]
+    .into_iter()
+    .find_map(|symbol| symbol(name))
+}
+
+/// Translates a set of flags bit by bit; `None` where one of them is not in the table.
+fn flags(darwin: c_int, table: &[(c_int, c_int)]) -> Option<c_int> {
+    let mut left = darwin;
+    let mut linux = 0;
+    for (theirs, ours) in table {
+        if left & theirs != 0 {
+            linux |= ours;
+            left &= !theirs;
+        }
+    }
+    (left == 0).then_some(linux)
+}
