@@ -89,6 +89,18 @@ fn what_is_wrong_and_where() {
     }
 }
 
+/// The example of docs/exceptions.md is an exception.
+#[test]
+fn the_documented_example_loads() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/exceptions.md");
+    let text = fs::read_to_string(page).expect("the page");
+    let example =
+        text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let file = exception::parse(Path::new("example.toml"), example);
+    assert_eq!(file.findings, []);
+    assert_eq!(file.exceptions.len(), 1);
+}
+
 /// What comes with Vedette for the agents that manage Macs: it loads, and it is switched off.
 #[test]
 fn suggestions_load_and_are_switched_off() {
