@@ -320,6 +320,13 @@ struct RawAction {
 pub fn parse(path: &Path, text: &str, ruleset: &str) -> Content {
     let raw: RawFile = match toml::from_str(text) {
         Ok(raw) => raw,
+        Err(_) if holds_exceptions(text) => {
+            return Content::Skipped {
+                id: None,
+                name: None,
+                reason: "these are exceptions, not a rule; `--exceptions` reads them".to_owned(),
+            };
+        }
         Err(error) => {
             let at = error.span().map_or(0, |span| span.start);
             let message = error.message().lines().next().unwrap_or("this is not TOML").to_owned();
@@ -391,6 +398,12 @@ pub fn parse(path: &Path, text: &str, ruleset: &str) -> Content {
         query: query.into_inner(),
         path: path.to_owned(),
     }))
+}
+
+/// Whether a file holds exceptions and no rule.
+fn holds_exceptions(text: &str) -> bool {
+    let table: Result<toml::Table, _> = toml::from_str(text);
+    table.is_ok_and(|table| table.contains_key("exceptions") && !table.contains_key("rule"))
 }
 
 /// Returns where a TOML string's content begins: after its quotes, and after the line break that may follow
