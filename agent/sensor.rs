@@ -285,11 +285,13 @@ impl Sensor {
         self.deliver();
         self.tell_losses(true);
         self.report(&Health::stop(why));
+        // The last status is to say what became of it all.
+        self.delivery.settle(STOP_WITHIN / 2);
         self.write_status(State::Stopped);
         if let Some(unified_log) = self.unified_log.take() {
             unified_log.stop();
         }
-        self.delivery.stop(STOP_WITHIN)
+        self.delivery.stop(STOP_WITHIN / 2)
     }
 
     /// Writes an event to telemetry, if it is wanted there.

@@ -154,6 +154,17 @@ impl Delivery {
         state.queues[queue].status.clone()
     }
 
+    /// Waits until nothing waits to be written any more, or `within` has passed.
+    pub fn settle(&self, within: Duration) {
+        let until = Instant::now() + within;
+        self.shared.lock().hurry = true;
+        self.shared.changed.notify_one();
+        while self.shared.lock().queues.iter().any(|queue| queue.status.waiting > 0) && Instant::now() < until
+        {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Writes what waits and ends the thread; gives up after `within`. Returns how many documents were left.
     pub fn stop(mut self, within: Duration) -> usize {
         self.shared.lock().stop = Some(Instant::now() + within);
@@ -186,6 +197,8 @@ struct Shared {
 struct State {
     queues: Vec<Queue>,
     replacements: Vec<Replacement>,
+    /// Whether everything is to be synced at once.
+    hurry: bool,
     /// Until when to go on after being told to stop.
     stop: Option<Instant>,
 }
@@ -274,7 +287,7 @@ struct OpenLane<D: Disk> {
 impl<D: Disk> Writer<D> {
     fn run(&mut self) {
         loop {
-            let (stop, replacements) = self.take();
+            let (stop, hurry, replacements) = self.take();
             for replacement in replacements {
                 if let Err(error) = replacement.write() {
                     log::warn!(target: "sensor", "{}: {error}", replacement.path.display());
@@ -282,7 +295,7 @@ impl<D: Disk> Writer<D> {
             }
             let mut more = false;
             for lane in &mut self.lanes {
-                more |= lane.work(&self.shared, &mut self.delivered, stop.is_some());
+                more |= lane.work(&self.shared, &mut self.delivered, hurry || stop.is_some());
             }
             if let Some(until) = stop {
                 let idle = self.lanes.iter().all(|lane| lane.inflight.is_empty())
@@ -298,13 +311,13 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Takes what is queued.
-    fn take(&mut self) -> (Option<Instant>, Vec<Replacement>) {
+    fn take(&mut self) -> (Option<Instant>, bool, Vec<Replacement>) {
         let mut state = self.shared.lock();
         for lane in &mut self.lanes {
             let queue = state.queue(lane.start.lane);
             lane.inflight.append(&mut state.queues[queue].entries);
         }
-        (state.stop, std::mem::take(&mut state.replacements))
+        (state.stop, state.hurry, std::mem::take(&mut state.replacements))
     }
 
     /// Sleeps until something is handed over or can be tried again.
