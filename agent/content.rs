@@ -142,14 +142,14 @@ impl Watch {
     /// # Errors
     /// The system gives no thread.
     pub fn start(
-        load: impl Fn() -> Loaded + Send + 'static,
+        load: impl FnMut() -> Loaded + Send + 'static,
         fingerprint: String,
         every: Duration,
     ) -> io::Result<Self> {
         let (sender, changed) = channel();
         std::thread::Builder::new()
             .name("content".into())
-            .spawn(move || watch(&load, fingerprint, every, &sender))?;
+            .spawn(move || watch(load, fingerprint, every, &sender))?;
         Ok(Watch { changed })
     }
 
@@ -159,7 +159,12 @@ impl Watch {
     }
 }
 
-fn watch(load: &impl Fn() -> Loaded, mut fingerprint: String, every: Duration, sender: &Sender<Changed>) {
+fn watch(
+    mut load: impl FnMut() -> Loaded,
+    mut fingerprint: String,
+    every: Duration,
+    sender: &Sender<Changed>,
+) {
     loop {
         std::thread::sleep(every);
         let texts = read(&load());

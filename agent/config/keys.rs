@@ -36,7 +36,7 @@ pub struct Section {
 /// When a changed value counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// When the configuration is loaded again.
+    /// Within some seconds: a running sensor looks again and again.
     Reload,
     /// When the sensor starts again.
     Restart,
@@ -140,18 +140,18 @@ keys! {
         /// `.2` and so on after their names, the newest first.
         file: PathBuf [ANY] = Path::new(LOGS).join("alerts.ndjson"), Restart, "\"/Library/Logs/Example/alerts.ndjson\"";
         /// How large the file may grow before it is rotated.
-        rotate_bytes: Bytes [SIZE] = Bytes(16 * MIB), Reload, "\"64 MiB\"";
+        rotate_bytes: Bytes [SIZE] = Bytes(16 * MIB), Restart, "\"64 MiB\"";
         /// How old the file may become before it is rotated.
-        rotate_age: Option<Duration> [AGE] = Some(Duration::from_secs(7 * DAY)), Reload, "\"24h\"";
+        rotate_age: Option<Duration> [AGE] = Some(Duration::from_secs(7 * DAY)), Restart, "\"24h\"";
         /// How many rotated files are kept; the oldest is deleted for a new one.
-        keep: u32 [COUNT] = 10, Reload, "30";
+        keep: u32 [COUNT] = 10, Restart, "30";
         /// Whether rotated files are compressed with gzip. `vedette alerts` reads them either way.
-        compress: bool [ANY] = true, Reload, "false";
+        compress: bool [ANY] = true, Restart, "false";
         /// The group whose members may read the files. Without one only root may.
-        group: Option<String> [ANY] = None, Reload, "\"_telegraf\"";
+        group: Option<String> [ANY] = None, Restart, "\"_telegraf\"";
         /// How many alerts one rule may give in a minute. Of further ones only the number is told, by one document when
         /// the minute is over.
-        per_minute: u32 [Bounds { least: 1, most: 1_000_000 }] = 60, Reload, "600";
+        per_minute: u32 [Bounds { least: 1, most: 1_000_000 }] = 60, Restart, "600";
     }
 
     /// Health: what the sensor says about itself, from its start to events that it lost.
@@ -159,11 +159,11 @@ keys! {
         /// The file to which health documents are appended.
         file: PathBuf [ANY] = Path::new(LOGS).join("health.ndjson"), Restart, "\"/Library/Logs/Example/health.ndjson\"";
         /// How large the file may grow before it is rotated.
-        rotate_bytes: Bytes [SIZE] = Bytes(4 * MIB), Reload, "\"16 MiB\"";
+        rotate_bytes: Bytes [SIZE] = Bytes(4 * MIB), Restart, "\"16 MiB\"";
         /// How many rotated files are kept.
-        keep: u32 [COUNT] = 5, Reload, "10";
+        keep: u32 [COUNT] = 5, Restart, "10";
         /// How often a heartbeat is written, with version, rule-set hash and counters.
-        heartbeat: Duration [Bounds { least: 10, most: DAY }] = Duration::from_secs(5 * MINUTE), Reload, "\"1m\"";
+        heartbeat: Duration [Bounds { least: 10, most: DAY }] = Duration::from_secs(5 * MINUTE), Restart, "\"1m\"";
     }
 
     /// What `vedette status` shows.
@@ -176,19 +176,19 @@ keys! {
     /// hold secrets.
     telemetry: Telemetry {
         /// Whether events are written.
-        enabled: bool [ANY] = false, Reload, "true";
+        enabled: bool [ANY] = false, Restart, "true";
         /// Which events are written.
-        filter: Filter [ANY] = Filter::default(), Reload, "'process where event.action == \"exec\"'";
+        filter: Filter [ANY] = Filter::default(), Restart, "'process where event.action == \"exec\"'";
         /// The file to which events are appended; `vedette replay` reads it.
         file: PathBuf [ANY] = Path::new(LOGS).join("telemetry.ndjson"), Restart, "\"/Volumes/Data/telemetry.ndjson\"";
         /// How large the file may grow before it is rotated.
-        rotate_bytes: Bytes [SIZE] = Bytes(64 * MIB), Reload, "268435456";
+        rotate_bytes: Bytes [SIZE] = Bytes(64 * MIB), Restart, "268435456";
         /// How old the file may become before it is rotated.
-        rotate_age: Option<Duration> [AGE] = Some(Duration::from_secs(DAY)), Reload, "\"off\"";
+        rotate_age: Option<Duration> [AGE] = Some(Duration::from_secs(DAY)), Restart, "\"off\"";
         /// How many rotated files are kept.
-        keep: u32 [COUNT] = 10, Reload, "48";
+        keep: u32 [COUNT] = 10, Restart, "48";
         /// Whether rotated files are compressed with gzip. `vedette replay` reads them either way.
-        compress: bool [ANY] = true, Reload, "false";
+        compress: bool [ANY] = true, Restart, "false";
     }
 
     /// Network connections.
@@ -222,13 +222,13 @@ keys! {
     events: Events {
         /// Whether `process.env_vars` is kept. Environments hold secrets more often than command lines do, and alerts go
         /// where others read them.
-        environment: bool [ANY] = false, Reload, "true";
+        environment: bool [ANY] = false, Restart, "true";
     }
 
     /// Apple's unified logging.
     unified_log: UnifiedLog {
         /// Whether each alert is also written as one public line to unified logging, at most 10 a second.
-        enabled: bool [ANY] = true, Reload, "false";
+        enabled: bool [ANY] = true, Restart, "false";
     }
 }
 

@@ -111,7 +111,7 @@ fn keys_of(section: &Section) -> impl Iterator<Item = &'static Key> {
 
 fn change(key: &Key) -> &'static str {
     match key.change {
-        Change::Reload => "A change counts on reload.",
+        Change::Reload => "A change counts within some seconds.",
         Change::Restart => "A change counts after a restart.",
     }
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::config::{self, Loaded, Paths, State};
+use crate::config::{self, LastGood, Loaded, Paths, State};
 use crate::content::{self, Watch};
 use crate::health::{Health, LoadedFile};
 use crate::identity;
@@ -92,7 +92,13 @@ fn start(loaded: &Loaded, timebase: Timebase) -> io::Result<(Sensor, Option<Watc
             texts.keep_built_in();
             None
         }
-        None => Some(Watch::start(|| config::load(&Paths::standard()), fingerprint, LOOK_AGAIN)?),
+        None => {
+            // A configuration that is broken for a while takes no rule away.
+            let mut last_good = LastGood::default();
+            last_good.settle(loaded.clone());
+            let load = move || last_good.settle(config::load(&Paths::standard()));
+            Some(Watch::start(load, fingerprint, LOOK_AGAIN)?)
+        }
     };
     let content = texts.compile();
     let (settings, unusable) = Settings::new(&loaded.config, Trust::Own);
