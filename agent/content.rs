@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{self, Loaded};
 use crate::detector::RuleSet;
+use crate::digest::hexadecimal;
 use crate::exception;
 use crate::health::LoadedFile;
 use crate::rule::{self, RuleFile};
@@ -228,16 +229,8 @@ fn fingerprint(loaded: &Loaded, rules: &[Text], exceptions: &[Text], problems: &
         }
     }
     // A file that is refused for its mode and then is not any longer is a change too.
-    let mut add = |part: &[u8]| {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    };
     problems.iter().for_each(|problem| add(problem.as_bytes()));
     hexadecimal(&hash.finalize())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl RuleSet {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::digest::hexadecimal(&hash.finalize())
     }
 
     fn add(&mut self, rule: Rule) {

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod detector;
+mod digest;
 pub mod event;
 pub mod exception;
 pub mod health;

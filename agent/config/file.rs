@@ -66,7 +66,7 @@ pub(super) fn read(path: &Path, installed: bool) -> Result<Option<Source>, Refus
             hint: "rules can stand in a folder instead, see rules.folder".into(),
         });
     }
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = crate::digest::hexadecimal(&Sha256::digest(&bytes));
     Ok(Some(Source { bytes, sha256, owner: metadata.uid(), unsafe_because }))
 }
 

@@ -463,7 +463,7 @@ fn each_line(mut reader: impl BufRead, mut line: impl FnMut(&[u8])) -> io::Resul
     loop {
         text.clear();
         let mut length = 0u64;
-        let ended = loop {
+        loop {
             let buffer = match reader.fill_buf() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 buffer => buffer?,
@@ -480,10 +480,9 @@ fn each_line(mut reader: impl BufRead, mut line: impl FnMut(&[u8])) -> io::Resul
             length += count as u64;
             reader.consume(count);
             if end.is_some() {
-                break true;
+                break;
             }
-        };
-        debug_assert!(ended);
+        }
         if memchr::memchr(0, &text).is_some() {
             return Ok(whole);
         }
