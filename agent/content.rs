@@ -348,6 +348,20 @@ mod tests {
         assert!(matches!(next(), Changed::Content(content) if content.files.len() == 1));
     }
 
+    /// A Mac may run for days before it is enrolled, or its profile may simply be slow.
+    #[test]
+    fn managed_preferences_that_come_late_lock_the_local_folder() {
+        let (folder, texts) = texts(&[("a.toml", CURL)], "");
+        let builtin = rule::builtin().len();
+        assert_eq!(ids(&texts.compile()).len(), builtin + 1);
+        let managed = "<?xml version=\"1.0\"?><plist version=\"1.0\"><dict>\
+                       <key>health.heartbeat</key><string>10m</string></dict></plist>";
+        fs::write(folder.path().join("none.plist"), managed).expect("it can be written");
+        let text = fs::read_to_string(folder.path().join("config.toml")).expect("it is there");
+        let later = read(&load(folder.path(), &text).0);
+        assert_eq!(ids(&later.compile()).len(), builtin);
+    }
+
     #[test]
     fn a_folder_that_is_not_there_holds_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
