@@ -138,6 +138,20 @@ pub fn load(paths: &Paths) -> Loaded {
     loaded
 }
 
+/// Reads a local file that is somewhere else, as if the Mac were not managed.
+pub fn load_file(path: &Path) -> Loaded {
+    let mut loaded = loading::load_file(&Place { path: path.to_owned(), installed: false });
+    loaded.keep_files_apart();
+    loaded
+}
+
+/// Takes managed preferences, a property list, from memory, as if they were the Mac's; findings name them by `path`.
+pub fn load_managed(path: &Path, bytes: Vec<u8>) -> Loaded {
+    let mut loaded = loading::load_managed(path, bytes);
+    loaded.keep_files_apart();
+    loaded
+}
+
 /// Returns the uid that owns a file which decides what the sensor does.
 ///
 /// # Errors

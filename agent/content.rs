@@ -47,7 +47,6 @@ pub struct Content {
 
 /// Reads what a configuration names. A folder that does not exist holds nothing.
 pub fn read(loaded: &Loaded) -> Texts {
-    let config = &loaded.config;
     let mut problems = Vec::new();
     let mut rules = Vec::new();
     let mut exceptions = Vec::new();
@@ -59,22 +58,33 @@ pub fn read(loaded: &Loaded) -> Texts {
             read_folder(folder, what, texts, &mut problems);
         }
     }
-    for (inline, what, texts) in [
-        (&config.rules.inline, "rules", &mut rules),
-        (&config.exceptions.inline, "exceptions", &mut exceptions),
-    ] {
-        texts.extend(inline.iter().enumerate().map(|(index, text)| Text {
-            path: format!("{what}.inline[{index}]").into(),
-            ruleset: "inline".to_owned(),
-            text: text.clone(),
-            owner: None,
-        }));
-    }
-    let fingerprint = fingerprint(loaded, &rules, &exceptions, &problems);
-    Texts { rules, exceptions, builtin: config.rules.builtin, problems, fingerprint }
+    Texts::new(loaded, rules, exceptions, problems)
+}
+
+/// Takes only what stands in a configuration itself: of one for other machines, whose folders are not here.
+pub fn inline(loaded: &Loaded) -> Texts {
+    Texts::new(loaded, Vec::new(), Vec::new(), Vec::new())
 }
 
 impl Texts {
+    /// Adds what stands in the configuration itself.
+    fn new(loaded: &Loaded, mut rules: Vec<Text>, mut exceptions: Vec<Text>, problems: Vec<String>) -> Self {
+        let config = &loaded.config;
+        for (inline, what, texts) in [
+            (&config.rules.inline, "rules", &mut rules),
+            (&config.exceptions.inline, "exceptions", &mut exceptions),
+        ] {
+            texts.extend(inline.iter().enumerate().map(|(index, text)| Text {
+                path: format!("{what}.inline[{index}]").into(),
+                ruleset: "inline".to_owned(),
+                text: text.clone(),
+                owner: None,
+            }));
+        }
+        let fingerprint = fingerprint(loaded, &rules, &exceptions, &problems);
+        Texts { rules, exceptions, builtin: config.rules.builtin, problems, fingerprint }
+    }
+
     /// Returns a hash, in hexadecimal, of all that was read, configuration files included: another where any of it is.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint

@@ -47,6 +47,11 @@ pub fn app() -> PathBuf {
     PathBuf::from("/Applications/Vedette.app")
 }
 
+/// Returns the path of the extension's bundle within the app.
+pub fn extension() -> PathBuf {
+    app().join("Contents/Library/SystemExtensions").join(format!("{}.systemextension", sensor_id()))
+}
+
 /// Returns the path of the local configuration.
 pub fn configuration() -> PathBuf {
     Path::new(FOLDER).join(CONFIGURATION)

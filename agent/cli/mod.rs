@@ -9,6 +9,7 @@ mod alerts;
 mod completions;
 mod hunt;
 mod output;
+mod profile;
 mod replay;
 mod rules;
 mod run;
@@ -39,6 +40,8 @@ enum Command {
     Status(status::Arguments),
     /// List, follow and show the alerts in the alert file
     Alerts(alerts::Arguments),
+    /// Write the configuration profiles that an MDM deploys
+    Profile(profile::Arguments),
     /// Write completions for a shell
     Completions(completions::Arguments),
     /// Run the sensor in the foreground (needs a Mac), or check its configuration
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Rules(command) => rules::run(&command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Alerts(arguments) => alerts::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
     };

@@ -13,20 +13,33 @@ use super::{KeyState, Loaded, Origin, Paths, Place, Source, State, file};
 pub(super) fn load(paths: &Paths) -> Loaded {
     let mut loading = Loading::default();
     let managed = loading.read(Origin::Managed, &paths.managed);
-    // Apple puts keys of the profile itself beside ours.
-    let is_ours = |entry: &Entry| !entry.name.starts_with("Payload");
     let locked = match &managed.table {
         Some(table) => table.iter().any(is_ours),
         None => managed.source.state == State::Unusable,
     };
     let file =
         if locked { loading.ignore(&paths.file.path) } else { loading.read(Origin::File, &paths.file) };
-    let sources = [managed.source.clone(), file.source.clone()];
-    for read in [file, managed] {
-        loading.apply(read);
-    }
-    let findings = loading.findings.into_list(&sources[usize::from(!locked)].path);
-    Loaded { config: loading.config, locked, sources, findings, keys: loading.keys }
+    loading.finish(managed, file, locked)
+}
+
+/// Reads a local file as if the Mac were not managed.
+pub(super) fn load_file(place: &Place) -> Loaded {
+    let mut loading = Loading::default();
+    let file = loading.read(Origin::File, place);
+    loading.finish(Read::absent(Origin::Managed, Path::new("")), file, false)
+}
+
+/// Takes managed preferences from memory; `path` is what findings call them.
+pub(super) fn load_managed(path: &Path, bytes: Vec<u8>) -> Loaded {
+    let mut loading = Loading::default();
+    let mut managed = Read::absent(Origin::Managed, path);
+    loading.parse(&mut managed, bytes);
+    loading.finish(managed, Read::absent(Origin::File, Path::new("")), true)
+}
+
+/// Apple puts keys of the profile itself beside ours.
+fn is_ours(entry: &Entry) -> bool {
+    !entry.name.starts_with("Payload")
 }
 
 /// What a source gave.
@@ -51,12 +64,19 @@ impl Default for Loading {
 }
 
 impl Loading {
+    fn finish(mut self, managed: Read, file: Read, locked: bool) -> Loaded {
+        let sources = [managed.source.clone(), file.source.clone()];
+        for read in [file, managed] {
+            self.apply(read);
+        }
+        let findings = self.findings.into_list(&sources[usize::from(!locked)].path);
+        Loaded { config: self.config, locked, sources, findings, keys: self.keys }
+    }
+
     /// Reads and parses a source. If it cannot be used, that is a finding.
     fn read(&mut self, origin: Origin, place: &Place) -> Read {
         let path = &place.path;
-        let source =
-            Source { origin, path: path.to_owned(), state: State::Absent, sha256: None, owner: None };
-        let mut read = Read { source, table: None, text: String::new() };
+        let mut read = Read::absent(origin, path);
         match file::read(path, place.installed) {
             Ok(None) => {}
             Ok(Some(found)) => {
@@ -69,16 +89,7 @@ impl Loading {
                 }
                 read.source.sha256 = Some(found.sha256);
                 read.source.owner = Some(found.owner);
-                match parse(origin, path, found.bytes) {
-                    Ok((table, text)) => {
-                        read.source.state = State::Read;
-                        (read.table, read.text) = (Some(table), text);
-                    }
-                    Err(finding) => {
-                        read.source.state = State::Unusable;
-                        self.findings.add(Level::Error, || *finding);
-                    }
-                }
+                self.parse(&mut read, found.bytes);
             }
             Err(refusal) => {
                 read.source.state = State::Unusable;
@@ -93,6 +104,19 @@ impl Loading {
         read
     }
 
+    fn parse(&mut self, read: &mut Read, bytes: Vec<u8>) {
+        match parse(read.source.origin, &read.source.path, bytes) {
+            Ok((table, text)) => {
+                read.source.state = State::Read;
+                (read.table, read.text) = (Some(table), text);
+            }
+            Err(finding) => {
+                read.source.state = State::Unusable;
+                self.findings.add(Level::Error, || *finding);
+            }
+        }
+    }
+
     /// Leaves the local file alone, because the Mac is managed.
     fn ignore(&mut self, path: &Path) -> Read {
         let present = path.symlink_metadata().is_ok();
@@ -102,9 +126,11 @@ impl Loading {
             self.findings
                 .add(Level::Warning, || Finding::new(path, None, Level::Warning, message, Some(hint)));
         }
-        let state = if present { State::Ignored } else { State::Absent };
-        let source = Source { origin: Origin::File, path: path.to_owned(), state, sha256: None, owner: None };
-        Read { source, table: None, text: String::new() }
+        let mut read = Read::absent(Origin::File, path);
+        if present {
+            read.source.state = State::Ignored;
+        }
+        read
     }
 
     /// Takes over the values of a source.
@@ -198,6 +224,12 @@ impl Loading {
 }
 
 impl Read {
+    fn absent(origin: Origin, path: &Path) -> Self {
+        let source =
+            Source { origin, path: path.to_owned(), state: State::Absent, sha256: None, owner: None };
+        Read { source, table: None, text: String::new() }
+    }
+
     fn finding(&self, diagnostic: &Diagnostic) -> Finding {
         if self.text.is_empty() {
             let Diagnostic { level, message, hint, .. } = diagnostic;
