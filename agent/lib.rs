@@ -33,6 +33,7 @@ pub mod readable;
 pub mod recent;
 pub mod replay;
 pub mod rule;
+pub mod rule_test;
 pub mod safe_mode;
 pub mod schema;
 pub mod sensor;

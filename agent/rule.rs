@@ -3,10 +3,9 @@
 //! Two public containers are read, told apart by their keys: Elastic's detection-rules TOML and
 //! protections-artifacts TOML. Both have `[rule]` with a query; the rest is what an alert says about it.
 
+mod files;
 mod lint;
 
-use std::collections::HashSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use eql::{Level, Position};
@@ -16,6 +15,7 @@ use toml::Spanned;
 
 use crate::readable::visible;
 
+pub(crate) use files::{FileText, rule_of, strays, tests_of, texts};
 pub use lint::lint;
 
 /// A rule, ready to be compiled.
@@ -124,9 +124,6 @@ pub enum Content {
     Broken(Finding),
 }
 
-/// A file's path, and its text or why there is none.
-pub(crate) type FileText = (PathBuf, Result<String, Box<Finding>>);
-
 /// Something about a rule file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -142,26 +139,37 @@ pub struct Finding {
     pub rendered: String,
 }
 
-/// The largest rule file that is read, in bytes; public ones have at most some tens of KiB.
-const MAX_FILE: u64 = 1 << 20;
+/// A rule that is compiled in: its path in the source tree, its text, and its tests.
+pub(crate) struct Builtin {
+    pub(crate) path: &'static str,
+    pub(crate) text: &'static str,
+    pub(crate) tests: &'static str,
+}
+
+macro_rules! builtin {
+    ($($name:literal),+ $(,)?) => {
+        [$(Builtin {
+            path: concat!("rules/macos/", $name, ".toml"),
+            text: include_str!(concat!("../rules/macos/", $name, ".toml")),
+            tests: include_str!(concat!("../rules/macos/", $name, ".tests.toml")),
+        }),+]
+    };
+}
 
 /// The built-in rules.
-const BUILTIN: [(&str, &str); 2] = [
-    (
-        "rules/macos/execution_installer_package_spawned_network_event.toml",
-        include_str!("../rules/macos/execution_installer_package_spawned_network_event.toml"),
-    ),
-    (
-        "rules/macos/command_and_control_install_session_network_connection.toml",
-        include_str!("../rules/macos/command_and_control_install_session_network_connection.toml"),
-    ),
+pub(crate) const BUILTIN: &[Builtin] = &builtin![
+    "execution_installer_package_spawned_network_event",
+    "command_and_control_install_session_network_connection",
 ];
 
 /// Returns the rules that are compiled into the binary.
 pub fn builtin() -> Vec<RuleFile> {
     BUILTIN
-        .into_iter()
-        .map(|(path, text)| RuleFile { path: path.into(), content: parse(Path::new(path), text, "vedette") })
+        .iter()
+        .map(|Builtin { path, text, .. }| RuleFile {
+            path: path.into(),
+            content: parse(Path::new(path), text, "vedette"),
+        })
         .collect()
 }
 
@@ -173,10 +181,8 @@ pub fn load(path: &Path) -> Result<Vec<RuleFile>, String> {
     Ok(texts(path, "rules")?
         .into_iter()
         .map(|(file, text)| {
-            let ruleset =
-                file.parent().and_then(Path::file_name).map_or("local".into(), |n| n.to_string_lossy());
             let content = match text {
-                Ok(text) => parse(&file, &text, &ruleset),
+                Ok(text) => parse(&file, &text, &ruleset_of(&file)),
                 Err(finding) => Content::Broken(*finding),
             };
             RuleFile { path: file, content }
@@ -184,71 +190,9 @@ pub fn load(path: &Path) -> Result<Vec<RuleFile>, String> {
         .collect())
 }
 
-/// Reads a file, or all of a folder and the folders in it: `*.toml`, but not `*.tests.toml`, by name. `what` says what
-/// they hold.
-///
-/// # Errors
-/// The path itself cannot be read, in one sentence.
-pub(crate) fn texts(path: &Path, what: &str) -> Result<Vec<FileText>, String> {
-    let metadata = std::fs::metadata(path)
-        .map_err(|error| format!("{}: the {what} cannot be read: {error}", path.display()))?;
-    let mut files = Vec::new();
-    if metadata.is_dir() {
-        walk(path, &mut HashSet::new(), &mut files)
-            .map_err(|error| format!("{}: the folder cannot be read: {error}", path.display()))?;
-    } else {
-        files.push(path.to_owned());
-    }
-    let in_folder = metadata.is_dir();
-    Ok(files
-        .into_iter()
-        .map(|file| {
-            let text = read(&file, in_folder).map_err(|reason| Box::new(unreadable(&file, &reason)));
-            (file, text)
-        })
-        .collect())
-}
-
-/// Finds the rule files below a folder. A folder is visited once, whatever links lead back to it.
-fn walk(folder: &Path, visited: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    if !visited.insert(folder.canonicalize()?) {
-        return Ok(());
-    }
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    entries.sort();
-    for entry in entries {
-        let name = entry.file_name().unwrap_or_default().to_string_lossy();
-        if entry.is_dir() {
-            walk(&entry, visited, files)?;
-        } else if name.ends_with(".toml") && !name.ends_with(".tests.toml") {
-            files.push(entry);
-        }
-    }
-    Ok(())
-}
-
-/// Reads a rule file. What merely lies in a folder must be a file: reading a pipe would wait for ever.
-fn read(path: &Path, in_folder: bool) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("the file cannot be read: {error}");
-    if in_folder && !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err("this is a pipe, a device or a socket, not a file".into());
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("the file is larger than {} MiB: this is no rule", MAX_FILE >> 20));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let line =
-            1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
-        format!("the file is not UTF-8 text, from line {line} on")
-    })
-}
-
-fn unreadable(path: &Path, message: &str) -> Finding {
-    finding(path, "", 0, message.to_owned(), None)
+/// Returns the `rule.ruleset` of a file's rule: the name of its folder.
+pub(crate) fn ruleset_of(file: &Path) -> String {
+    file.parent().and_then(Path::file_name).map_or("local".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// What is read of either container.
@@ -320,12 +264,11 @@ struct RawAction {
 pub fn parse(path: &Path, text: &str, ruleset: &str) -> Content {
     let raw: RawFile = match toml::from_str(text) {
         Ok(raw) => raw,
-        Err(_) if holds_exceptions(text) => {
-            return Content::Skipped {
-                id: None,
-                name: None,
-                reason: "these are exceptions, not a rule; `--exceptions` reads them".to_owned(),
-            };
+        Err(_) if holds_instead(text, "exceptions") => {
+            return skipped("these are exceptions, not a rule; `--exceptions` reads them");
+        }
+        Err(_) if holds_instead(text, "tests") => {
+            return skipped("these are a rule's tests; `rules test` runs them");
         }
         Err(error) => {
             let at = error.span().map_or(0, |span| span.start);
@@ -400,10 +343,14 @@ pub fn parse(path: &Path, text: &str, ruleset: &str) -> Content {
     }))
 }
 
-/// Whether a file holds exceptions and no rule.
-fn holds_exceptions(text: &str) -> bool {
+/// Whether a file holds something else under this key, and no rule.
+fn holds_instead(text: &str, key: &str) -> bool {
     let table: Result<toml::Table, _> = toml::from_str(text);
-    table.is_ok_and(|table| table.contains_key("exceptions") && !table.contains_key("rule"))
+    table.is_ok_and(|table| table.contains_key(key) && !table.contains_key("rule"))
+}
+
+fn skipped(reason: &str) -> Content {
+    Content::Skipped { id: None, name: None, reason: reason.to_owned() }
 }
 
 /// Returns where a TOML string's content begins: after its quotes, and after the line break that may follow

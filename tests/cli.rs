@@ -373,6 +373,31 @@ fn rules_are_checked_and_listed() {
 }
 
 #[test]
+fn a_mistake_in_a_rules_own_tests_is_reported_and_takes_no_rule_away() {
+    let folder = Folder::new();
+    let rule = "[rule]\nid = \"1\"\nname = \"a\"\nquery = 'process where process.name == \"curl\"'\n";
+    folder.write(
+        "good.toml",
+        format!("{rule}[[tests]]\nname = \"n\"\nmust = \"alert\"\nevents = [{{ exec = \"curl\" }}]\n"),
+    );
+    folder.write(
+        "bad.toml",
+        format!("{}[[tests]]\nname = \"n\"\nmust = \"perhaps\"\nevents = []\n", rule.replace('1', "2")),
+    );
+    let (code, stdout, stderr) = run(folder.path(), &["rules", "check", "--json", "."]);
+    let lines = json_lines(&stdout);
+    assert_eq!((code, &lines[0]["status"], &lines[1]["status"]), (1, &"error".into(), &"ok".into()));
+    assert_eq!((&lines[0]["reason"], &lines[0]["line"]), (&"\"perhaps\" is no verdict".into(), &7.into()));
+    assert_eq!(stderr, "2 rules load, 0 do not, 0 skipped; 0 warnings; tests in 1 files are wrong\n");
+    let (code, stdout, _) = run(folder.path(), &["rules", "list", "--no-builtin", "--rules", "."]);
+    assert_eq!((code, json_lines(&stdout).len()), (0, 2), "both load");
+    let tests =
+        folder.write("good.tests.toml", "[[tests]]\nname = \"m\"\nmust = \"not alert\"\nevents = []\n");
+    let (_, stdout, _) = run(folder.path(), &["rules", "check", "--json", &tests.to_string_lossy()]);
+    assert_eq!(json_lines(&stdout)[0]["status"], "skipped", "a file of tests that is named itself");
+}
+
+#[test]
 fn usage() {
     let folder = Folder::new();
     for (arguments, code) in [

@@ -1,6 +1,7 @@
 //! `vedette rules`.
 
 mod exceptions;
+mod test;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -17,6 +18,7 @@ use crate::detector::{RuleSet, compile, findings};
 use crate::exception;
 use crate::readable::visible;
 use crate::rule::{self, Content, Finding, Rule, RuleFile};
+use crate::rule_test;
 use crate::schema::{self, EVENT_KINDS, Known};
 
 /// What `vedette rules` does.
@@ -26,6 +28,8 @@ pub(super) enum Command {
     List(List),
     /// Load and lint rule files, folders recursively
     Check(Check),
+    /// Run the tests that rules bring along, or lie beside them
+    Test(test::Arguments),
 }
 
 /// Which rules are loaded.
@@ -99,6 +103,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List(arguments) => list(arguments),
         Command::Check(arguments) => check(arguments),
+        Command::Test(arguments) => test::run(arguments),
     }
 }
 
@@ -144,6 +149,8 @@ struct Report {
     findings: Vec<Finding>,
     not_observed: Vec<String>,
     actions: Vec<String>,
+    /// Whether the rule loads, and only tests in its file are wrong.
+    broken_tests: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -154,11 +161,19 @@ enum Status {
 }
 
 fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
-    let mut files = Vec::new();
+    let mut reports = Vec::new();
     for path in &arguments.paths {
-        files.extend(rule::load(path).map_err(anyhow::Error::msg)?);
+        let texts = rule::texts(path, "rules").map_err(anyhow::Error::msg)?;
+        reports.extend(texts.into_iter().map(|(path, text)| match text {
+            Ok(text) => {
+                let content = rule::parse(&path, &text, &rule::ruleset_of(&path));
+                let mut report = report(RuleFile { content, path });
+                report.add_tests(rule_test::check_inline(&report.path, &text));
+                report
+            }
+            Err(finding) => report(RuleFile { path, content: Content::Broken(*finding) }),
+        }));
     }
-    let mut reports: Vec<Report> = files.into_iter().map(report).collect();
     mark_duplicates(&mut reports);
     let excepting = exceptions::check(&arguments.exceptions, arguments.status.as_deref())?;
     let mut output = std::io::stdout().lock();
@@ -178,10 +193,15 @@ fn check(arguments: &Check) -> anyhow::Result<ExitCode> {
         .flat_map(|report| &report.findings)
         .filter(|finding| finding.level == Level::Warning)
         .count();
+    let broken_tests = reports.iter().filter(|report| report.broken_tests).count();
+    let and_tests = match broken_tests {
+        0 => String::new(),
+        count => format!("; tests in {count} files are wrong"),
+    };
     output::say(format_args!(
-        "{} rules load, {} do not, {} skipped; {warnings} warnings\n",
-        count(Status::Ok),
-        count(Status::Error),
+        "{} rules load, {} do not, {} skipped; {warnings} warnings{and_tests}\n",
+        count(Status::Ok) + broken_tests,
+        count(Status::Error) - broken_tests,
         count(Status::Skipped)
     ));
     exceptions::summarise(&excepting);
@@ -200,6 +220,7 @@ fn report(file: RuleFile) -> Report {
         findings: Vec::new(),
         not_observed: Vec::new(),
         actions: Vec::new(),
+        broken_tests: false,
     };
     match file.content {
         Content::Skipped { id, name, reason } => {
@@ -337,6 +358,16 @@ fn mark_duplicates(reports: &mut [Report]) {
 }
 
 impl Report {
+    /// Takes what is wrong with the tests in a rule's file. The rule itself loads, for a test takes no rule away.
+    fn add_tests(&mut self, findings: Vec<Finding>) {
+        if self.status == Status::Ok && !findings.is_empty() {
+            self.status = Status::Error;
+            self.broken_tests = true;
+            self.reason = findings.first().map(|found| found.message.clone());
+            self.findings.extend(findings);
+        }
+    }
+
     fn fail(&mut self, findings: Vec<Finding>) {
         self.status = Status::Error;
         self.reason =
