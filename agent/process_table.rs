@@ -268,12 +268,12 @@ impl ProcessTable {
         if let (Some(index), Some(args)) = (listed, args)
             && instance.versions[index].process.args_count.is_none()
         {
-            self.store.update(id, |instance| {
-                let version = &mut instance.versions[index];
-                let mut copy = Process::clone(&version.process);
-                image::arguments(&mut copy, args);
-                version.process = sealed(copy);
-            });
+            let mut copy = Process::clone(&instance.versions[index].process);
+            image::arguments(&mut copy, args);
+            // Arguments say which script of which package a session's first process runs.
+            self.refine(id, &copy);
+            copy.package = self.store.get(id).package.clone();
+            self.store.update(id, |instance| instance.versions[index].process = sealed(copy));
         }
         self.enforce();
         known.is_none()

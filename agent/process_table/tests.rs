@@ -421,6 +421,23 @@ fn a_pid_that_is_younger_than_its_child_is_not_its_parent() {
 }
 
 #[test]
+fn an_install_session_that_was_there_before_has_its_package_by_the_scripts_arguments() {
+    const SCRIPT: &str = "/tmp/PKInstallSandbox.Ab12Cd/Scripts/com.example.tool.Ef34Gh/postinstall";
+    let mut table = table(100);
+    table.already_running(HOST, &listed(2, 1, 1, SERVICE, 1), None, at(100));
+    let args = ["/bin/bash".into(), SCRIPT.into(), "/tmp/tool.pkg".into()];
+    table.already_running(HOST, &listed(3, 1, 50, "/bin/bash", 2), Some(&args), at(100));
+    let script = image(3, 1, 50, "/bin/bash", (2, 1));
+    let child = table.fork(HOST, &script, &image(4, 1, 101, "/bin/bash", (3, 1)), at(101)).process;
+    let running = table.at(HOST, 3, at(101).order, 0).expect("it runs").process;
+    for process in [&child, &running] {
+        let package = process.package.as_ref().expect("a session");
+        assert_eq!(package.identifier.as_deref(), Some("com.example.tool"));
+        assert_eq!(package.path.as_deref(), Some("/tmp/tool.pkg"));
+    }
+}
+
+#[test]
 fn users_and_groups_have_the_names_that_the_mac_knows() {
     #[derive(Debug)]
     struct Ann;
