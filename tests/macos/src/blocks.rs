@@ -83,6 +83,18 @@ pub(crate) unsafe extern "C" fn block_release(block: *mut Block) {
     }
 }
 
+/// A block that takes two pointers and does nothing, to measure calls by.
+pub(crate) fn empty() -> *mut Block {
+    extern "C" fn nothing(_block: *mut Block, _first: *const c_void, _second: *const c_void) {}
+    Box::leak(Box::new(Block {
+        class: &raw const GLOBAL,
+        flags: AtomicI32::new(IS_GLOBAL),
+        reserved: 0,
+        invoke: nothing as *const c_void,
+        descriptor: ptr::null(),
+    }))
+}
+
 /// Calls a block that takes two pointers and returns nothing.
 pub(crate) unsafe fn call(block: *mut Block, first: *const c_void, second: *const c_void) {
     let invoke: extern "C" fn(*mut Block, *const c_void, *const c_void) =

@@ -17,7 +17,7 @@ exports! {
 
 /// `audit_token_t`.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AuditToken(pub(crate) [u32; 8]);
 
 /// Passed by value: 32 bytes, on the stack (x86_64) or by reference (arm64), as C compilers of both systems do.

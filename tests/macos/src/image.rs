@@ -65,6 +65,7 @@ pub fn run(macho: &Macho, arguments: Vec<Vec<u8>>) -> ! {
         unsafe { libc::mprotect(segment.address as _, segment.size as _, segment.protection as c_int) };
     }
     process::set(arguments);
+    crate::measure::begin();
     for function in initialisers(macho) {
         call(function);
     }

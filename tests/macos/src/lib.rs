@@ -24,7 +24,10 @@ mod endpoint_security;
 mod image;
 mod libsystem;
 mod macho;
+mod measure;
 mod os_log;
+mod scenario;
+mod started;
 mod symbols;
 mod tlv;
 

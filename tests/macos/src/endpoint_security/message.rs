@@ -1,14 +1,20 @@
 //! A message and all that it points to, with a count of references.
 //!
-//! A released message is poisoned and never freed: who reads it afterwards reads 0xDD, not what was there.
+//! A released message is poisoned: who reads it afterwards reads 0xDD, not what was there. It is freed only when many
+//! others were released since.
 
 use super::layout::{Events, Exec, File, Message, Process, StringToken};
-use super::scenario::{self, Kind};
 use crate::bsm::AuditToken;
-use crate::libsystem::{Stat, monotonic};
+use crate::libsystem::{Stat, monotonic, ticks, wall};
+use crate::scenario::{self, FRESH_PIDS, Kind};
+use crate::started::started;
+use std::collections::VecDeque;
 use std::ptr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+
+/// How many released messages stay poisoned before they are freed.
+const POISONED: usize = 4096;
 
 /// Messages that were made and not yet released.
 static ALIVE: AtomicU64 = AtomicU64::new(0);
@@ -30,17 +36,28 @@ pub(super) struct Owned {
     thread: Box<u64>,
 }
 
+/// The numbers of a message.
+#[derive(Clone, Copy)]
+pub(super) struct Numbers {
+    pub(super) seq_num: u64,
+    pub(super) global_seq_num: u64,
+    /// Which repetition of the scenario it belongs to.
+    pub(super) round: u32,
+}
+
 impl Owned {
     /// Lays out a message with one reference.
-    pub(super) fn lay_out(told: &scenario::Message, seq_num: u64, global_seq_num: u64) -> *const Message {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mach_time = monotonic();
+    pub(super) fn lay_out(told: &scenario::Message, numbers: Numbers) -> *const Message {
+        let Numbers { seq_num, global_seq_num, round } = numbers;
+        let before = told.happened_before_ms * 1_000_000;
+        let time = wall().saturating_sub_unsigned(before);
+        let mach_time = ticks(monotonic().saturating_sub(before));
         let thread = Box::new(4242);
         let message = Message {
             version: told.version,
-            time: [now.as_secs() as i64, now.subsec_nanos().into()],
+            time: [time.div_euclid(1_000_000_000), time.rem_euclid(1_000_000_000)],
             mach_time,
-            deadline: mach_time + 60_000_000_000,
+            deadline: mach_time + ticks(60_000_000_000),
             process: ptr::null(),
             seq_num,
             action_type: 1,
@@ -53,14 +70,16 @@ impl Owned {
         let references = AtomicI64::new(1);
         let (args, texts, files, processes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut owned = Box::new(Self { message, references, args, texts, files, processes, thread });
-        owned.message.process = owned.process(&told.process);
-        owned.message.event = owned.event(told);
+        owned.message.process = owned.process(&told.process, round, false);
+        owned.message.event = owned.event(told, round);
         ALIVE.fetch_add(1, Ordering::SeqCst);
         Box::into_raw(owned).cast_const().cast()
     }
 
-    fn event(&mut self, told: &scenario::Message) -> Events {
-        let target = told.target.as_ref().map_or(self.message.process, |target| self.process(target));
+    fn event(&mut self, told: &scenario::Message, round: u32) -> Events {
+        let forks = matches!(told.event, scenario::Event::Named(Kind::Fork));
+        let target =
+            told.target.as_ref().map_or(self.message.process, |target| self.process(target, round, forks));
         match told.event {
             scenario::Event::Named(Kind::Exec) => {
                 for argument in &told.args {
@@ -108,31 +127,29 @@ impl Owned {
         *self.files.last().expect("just pushed")
     }
 
-    fn process(&mut self, told: &scenario::Process) -> *const Process {
-        const AUDIT_SESSION: u32 = 100_003;
-        let uid = told.uid;
-        let token = |pid, pidversion| AuditToken([uid, uid, 20, uid, 20, pid, AUDIT_SESSION, pidversion]);
-        let responsible = told.responsible_pid.unwrap_or(told.pid);
-        let responsible_version = if responsible == told.pid { told.pidversion } else { 1 };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    fn process(&mut self, told: &scenario::Process, round: u32, forked: bool) -> *const Process {
+        let pid = in_round(told.pid, round);
+        let ppid = in_round(told.ppid, round);
         let process = Process {
-            audit_token: token(told.pid, told.pidversion),
-            ppid: told.ppid as i32,
-            original_ppid: told.ppid as i32,
-            group_id: told.pid as i32,
+            audit_token: token(told.uid, told.pid, told.pidversion, round),
+            ppid: ppid as i32,
+            original_ppid: ppid as i32,
+            group_id: pid as i32,
             session_id: 1,
-            // CS_VALID, CS_KILL, CS_SIGNED and, of Apple's own, CS_PLATFORM_BINARY.
-            codesigning_flags: 0x2000_0201 | if told.platform { 0x0400_0000 } else { 0 },
+            codesigning_flags: told.code_signing_flags(),
             is_platform_binary: told.platform,
             is_es_client: false,
-            cdhash: [told.pid as u8; 20],
+            cdhash: told.cdhash(),
             signing_id: self.text(told.signing_id.as_bytes()),
             team_id: self.text(told.team_id.as_bytes()),
             executable: self.file(&told.path, told.path_truncated),
             tty: ptr::null(),
-            start_time: [now.as_secs() as i64, now.subsec_micros().into()],
-            responsible_audit_token: token(responsible, responsible_version),
-            parent_audit_token: token(told.ppid, told.parent_pidversion),
+            start_time: started(pid, forked),
+            responsible_audit_token: match told.responsible_pid {
+                Some(responsible) => token(told.uid, responsible, told.responsible_pidversion, round),
+                None => token(told.uid, told.pid, told.pidversion, round),
+            },
+            parent_audit_token: token(told.uid, told.ppid, told.parent_pidversion, round),
         };
         self.processes.push(Box::into_raw(Box::new(process)));
         *self.processes.last().expect("just pushed")
@@ -142,6 +159,48 @@ impl Owned {
     pub(super) unsafe fn of_exec<'a>(event: *const Exec) -> &'a Self {
         &*event.byte_sub(std::mem::offset_of!(Message, event)).cast::<Self>()
     }
+
+    /// Poisons all that a message points to, and the message.
+    unsafe fn poison(&mut self) {
+        const POISON: u8 = 0xdd;
+        for text in &mut self.texts {
+            text.fill(POISON);
+        }
+        for file in &self.files {
+            ptr::write_bytes(*file, POISON, 1);
+        }
+        for process in &self.processes {
+            ptr::write_bytes(*process, POISON, 1);
+        }
+        *self.thread = u64::from_ne_bytes([POISON; 8]);
+        ptr::write_bytes(&raw mut self.message, POISON, 1);
+    }
+
+    unsafe fn free(owned: *mut Self) {
+        let owned = Box::from_raw(owned);
+        for file in &owned.files {
+            drop(Box::from_raw(*file));
+        }
+        for process in &owned.processes {
+            drop(Box::from_raw(*process));
+        }
+    }
+}
+
+/// An audit token as the kernel fills it.
+pub(super) fn token(uid: u32, pid: u32, pidversion: u32, round: u32) -> AuditToken {
+    const AUDIT_SESSION: u32 = 100_003;
+    let pidversion = if fresh(pid) { pidversion.wrapping_add(round.wrapping_mul(10)) } else { pidversion };
+    AuditToken([uid, uid, 20, uid, 20, in_round(pid, round), AUDIT_SESSION, pidversion])
+}
+
+/// The pid that stands for `pid` in a repetition; as on a Mac, it stays below 99,999.
+fn in_round(pid: u32, round: u32) -> u32 {
+    if fresh(pid) { FRESH_PIDS + (pid - FRESH_PIDS + round % 9800 * 10) } else { pid }
+}
+
+fn fresh(pid: u32) -> bool {
+    scenario::scenario().fresh_pids && pid >= FRESH_PIDS
 }
 
 pub(super) unsafe extern "C" fn retain(message: *const Message) {
@@ -150,24 +209,20 @@ pub(super) unsafe extern "C" fn retain(message: *const Message) {
 }
 
 pub(super) unsafe extern "C" fn release(message: *const Message) {
-    const POISON: u8 = 0xdd;
+    static RELEASED: Mutex<VecDeque<usize>> = Mutex::new(VecDeque::new());
     let owned = message.cast_mut().cast::<Owned>();
     let before = (*owned).references.fetch_sub(1, Ordering::SeqCst);
     assert!(before > 0, "es_release_message: released more often than retained");
     if before > 1 {
         return;
     }
-    let Owned { texts, files, processes, thread, .. } = &mut *owned;
-    for text in texts {
-        text.fill(POISON);
-    }
-    for file in files {
-        ptr::write_bytes(*file, POISON, 1);
-    }
-    for process in processes {
-        ptr::write_bytes(*process, POISON, 1);
-    }
-    **thread = u64::from_ne_bytes([POISON; 8]);
-    ptr::write_bytes(&raw mut (*owned).message, POISON, 1);
+    (*owned).poison();
     ALIVE.fetch_sub(1, Ordering::SeqCst);
+    let mut released = RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
+    released.push_back(owned as usize);
+    if released.len() > POISONED
+        && let Some(oldest) = released.pop_front()
+    {
+        Owned::free(oldest as *mut Owned);
+    }
 }

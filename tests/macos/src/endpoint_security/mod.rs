@@ -1,19 +1,23 @@
 //! libEndpointSecurity: clients that are told a scenario.
 //!
 //! Models: es_new_client and its errors, subscriptions, delivery one message after the other on a thread of its own,
-//! seq_num for each kind and global_seq_num, references, es_delete_client on the thread that made the client. A client
-//! that is told all, and the process's end, leave a line in the file that `MACOS_ABI_ES_REPORT` names: `told all`, and
-//! `delivered N alive N`. Not: AUTH events and
-//! deadlines, muting of paths, the kernel's own queue and its losses.
+//! seq_num for each kind and global_seq_num, references, muting by audit token, es_delete_client on the thread that made
+//! the client. A client that is told all, and the process's end, leave a line in the file that `MACOS_ABI_ES_REPORT`
+//! names: `told all`, and `delivered N alive N task names N`. Not: AUTH events and deadlines, muting of paths, the kernel's own queue;
+//! what it loses, a scenario says.
 
 mod layout;
 mod message;
-mod scenario;
+mod recording;
 
 use crate::blocks::{self, Block};
+use crate::bsm::AuditToken;
+use crate::libsystem::{disk, fail_wall_clock_once, monotonic, names_held, step_wall_clock};
+use crate::measure;
+use crate::scenario::{self, mac_root, scenario};
 use crate::symbols::exports;
 use layout::{Exec, Message, StringToken};
-use message::Owned;
+use message::{Numbers, Owned};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 use std::fs::OpenOptions;
@@ -48,6 +52,7 @@ struct Client {
     /// The thread that made it, which must also delete it.
     owner: i32,
     subscriptions: Mutex<BTreeSet<u32>>,
+    muted: Mutex<Vec<AuditToken>>,
     /// Told to the delivering thread.
     ended: AtomicBool,
     delivered: AtomicU64,
@@ -61,7 +66,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 unsafe extern "C" fn new_client(out: *mut *mut Client, block: *mut Block) -> u32 {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     let call = CALLS.fetch_add(1, Ordering::SeqCst);
-    let result = scenario::scenario().new_client.get(call).copied().unwrap_or(SUCCESS);
+    let result = scenario().new_client.get(call).copied().unwrap_or(SUCCESS);
     *out = ptr::null_mut();
     if result != SUCCESS {
         note(&format!("refused {result}\n"));
@@ -70,6 +75,7 @@ unsafe extern "C" fn new_client(out: *mut *mut Client, block: *mut Block) -> u32
             block: blocks::block_copy(block),
             owner: libc::gettid(),
             subscriptions: Mutex::default(),
+            muted: Mutex::default(),
             ended: AtomicBool::new(false),
             delivered: AtomicU64::new(0),
             delivery: Mutex::default(),
@@ -92,34 +98,101 @@ unsafe extern "C" fn subscribe(client: *mut Client, events: *const u32, count: u
 }
 
 /// Tells the scenario, as the framework's serial queue does.
+///
+/// # Safety
+/// The client is one that `new_client` made, and is not freed before this returns.
 unsafe fn deliver(client: *mut Client) {
-    let scenario = scenario::scenario();
+    let scenario = scenario();
+    let empty = blocks::empty();
     let mut next: BTreeMap<u32, u64> = BTreeMap::new();
-    let mut next_of_all = 0;
-    for told in (0..scenario.repeat.max(1)).flat_map(|_| &scenario.messages) {
-        if told.after_ms > 0 {
-            std::thread::sleep(Duration::from_millis(told.after_ms));
-        }
-        if (*client).ended.load(Ordering::SeqCst) {
+    let (mut next_of_all, mut told, began) = (0, 0, monotonic());
+    let rounds = u32::try_from(scenario.repeat).unwrap_or(u32::MAX).max(1);
+    let of_round = |round: u32| {
+        let messages = scenario.messages.iter().filter(move |message| round.is_multiple_of(message.every));
+        messages.map(move |message| (round, message))
+    };
+    for (round, message) in (0..rounds).flat_map(of_round) {
+        if !before(&*client, message) {
             return;
         }
-        let event = told.event.number();
+        if let Some(due) = (told * 1_000_000_000_u64).checked_div(scenario.per_second) {
+            std::thread::sleep(Duration::from_nanos((began + due).saturating_sub(monotonic())));
+        }
+        told += 1;
+        let event = message.event.number();
         // An unknown event stands for one that a later macOS sends under a known subscription.
-        let unknown = matches!(told.event, scenario::Event::Number(_));
+        let unknown = matches!(message.event, scenario::Event::Number(_));
         if !unknown && !locked(&(*client).subscriptions).contains(&event) {
             continue;
         }
+        let process = &message.process;
+        let acting = message::token(process.uid, process.pid, process.pidversion, round);
+        if locked(&(*client).muted).contains(&acting) {
+            continue;
+        }
         let of_kind = next.entry(event).or_default();
-        *of_kind += told.lost_before;
-        next_of_all += told.lost_before;
-        let message = Owned::lay_out(told, *of_kind, next_of_all);
+        *of_kind += message.lost_before;
+        next_of_all += message.lost_before;
+        let numbers = Numbers { seq_num: *of_kind, global_seq_num: next_of_all, round };
         *of_kind += 1;
         next_of_all += 1;
-        (*client).delivered.fetch_add(1, Ordering::SeqCst);
-        blocks::call((*client).block, client.cast::<c_void>(), message.cast::<c_void>());
-        message::release(message);
+        call(client, empty, Owned::lay_out(message, numbers), message.timed);
     }
+    ALL_TOLD.store(true, Ordering::SeqCst);
     note("told all\n");
+}
+
+/// Calls the client's block with a message, and releases it.
+///
+/// # Safety
+/// As of `deliver`; `message` is one that `Owned::lay_out` made, with one reference.
+unsafe fn call(client: *mut Client, empty: *mut Block, message: *const Message, timed: bool) {
+    recording::record(message);
+    (*client).delivered.fetch_add(1, Ordering::SeqCst);
+    let call = |block| blocks::call(block, client.cast::<c_void>(), message.cast::<c_void>());
+    let began = monotonic();
+    call((*client).block);
+    let took = monotonic() - began;
+    if measure::wanted() {
+        let again = monotonic();
+        call(empty);
+        measure::callback(began, took, monotonic() - again, timed);
+    }
+    message::release(message);
+}
+
+/// Does what the scenario says is to happen before a message. False if the client has ended meanwhile.
+fn before(client: &Client, message: &scenario::Message) -> bool {
+    const LOOK_AGAIN: Duration = Duration::from_millis(2);
+    let ended = || client.ended.load(Ordering::SeqCst);
+    let there = |name: &String| mac_root().is_none_or(|root| root.join(name).exists());
+    let until = monotonic() + message.after_ms * 1_000_000;
+    while !ended() && (monotonic() < until || message.waits_for.as_ref().is_some_and(|name| !there(name))) {
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    if message.clock_step_ms != 0 {
+        step_wall_clock(message.clock_step_ms * 1_000_000);
+    }
+    if message.clock_fails {
+        fail_wall_clock_once();
+    }
+    if let Some(full) = message.disk_full {
+        disk::set_full(full);
+    }
+    !ended()
+}
+
+/// The audit token of a process that the scenario says runs.
+pub(crate) fn token_of(process: &scenario::Process) -> AuditToken {
+    message::token(process.uid, process.pid, process.pidversion, 0)
+}
+
+/// Whether a client was told all.
+static ALL_TOLD: AtomicBool = AtomicBool::new(false);
+
+/// Whether all messages of the scenario have been delivered.
+pub(crate) fn all_told() -> bool {
+    ALL_TOLD.load(Ordering::SeqCst)
 }
 
 unsafe extern "C" fn delete_client(client: *mut Client) -> u32 {
@@ -141,7 +214,8 @@ unsafe extern "C" fn delete_client(client: *mut Client) -> u32 {
 static DELIVERED: AtomicU64 = AtomicU64::new(0);
 
 extern "C" fn report() {
-    note(&format!("delivered {} alive {}\n", DELIVERED.load(Ordering::SeqCst), message::alive()));
+    let (delivered, alive) = (DELIVERED.load(Ordering::SeqCst), message::alive());
+    note(&format!("delivered {delivered} alive {alive} task names {}\n", names_held()));
 }
 
 /// Appends to the report.
@@ -153,7 +227,8 @@ fn note(line: &str) {
     }
 }
 
-extern "C" fn mute_process(_client: *mut Client, _token: *const crate::bsm::AuditToken) -> u32 {
+unsafe extern "C" fn mute_process(client: *mut Client, token: *const AuditToken) -> u32 {
+    locked(&(*client).muted).push(*token);
     SUCCESS
 }
 

@@ -6,6 +6,8 @@
 
 use super::errors::{EINVAL, ENOTTY, fail};
 use super::flags;
+use crate::measure;
+use crate::scenario::mac_root;
 use crate::symbols::exports;
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
@@ -22,6 +24,7 @@ exports! {
     "fcntl" => fcntl_entry,
     "fstat" => fstat,
     "fstatat" => fstatat,
+    "fsync" => fsync,
     "ioctl" => ioctl_entry,
     "lseek" => lseek,
     "lstat" => lstat,
@@ -134,13 +137,17 @@ pub(super) fn on_host(path: *const c_char) -> Cow<'static, CStr> {
     let given: &'static CStr = unsafe { CStr::from_ptr(path) };
     let bytes = given.to_bytes();
     let of_mac = bytes == b"/" || bytes == b"/Library" || bytes.starts_with(b"/Library/");
-    match std::env::var_os("MACOS_ABI_ROOT") {
+    match mac_root() {
         Some(root) if of_mac => {
-            let moved = [root.as_bytes(), bytes].concat();
+            let moved = [root.as_os_str().as_bytes(), bytes].concat();
             CString::new(moved).map_or(Cow::Borrowed(given), Cow::Owned)
         }
         _ => Cow::Borrowed(given),
     }
+}
+
+extern "C" fn fsync(file: c_int) -> c_int {
+    measure::sync(file)
 }
 
 fn folder(darwin: c_int) -> c_int {
@@ -180,7 +187,7 @@ unsafe extern "C" fn macos_abi_fcntl(file: c_int, command: c_int, argument: usiz
             Some(flags) => libc::fcntl(file, libc::F_SETFL, flags),
             None => fail(EINVAL),
         },
-        F_FULLFSYNC => libc::fsync(file),
+        F_FULLFSYNC => measure::sync(file),
         F_DUPFD_CLOEXEC => libc::fcntl(file, libc::F_DUPFD_CLOEXEC, argument),
         F_GETPATH => {
             let link = CString::new(format!("/proc/self/fd/{file}")).expect("no zero in a number");

@@ -1,12 +1,12 @@
 //! The machine: sysctl by name, its UUID, its name, network interfaces.
 //!
 //! Models: a Mac with macOS 13.6 on this processor, one fixed UUID from a range for documentation, no network interface.
-//! Not: any other name of sysctl, which fails with ENOENT; KERN_PROCARGS2, which fails with EINVAL as for a process that
-//! has ended.
+//! KERN_PROCARGS2 of what the scenario says runs. Not: any other name of sysctl, which fails with ENOENT or EINVAL.
 
 use super::errors::{EINVAL, fail};
+use super::processes;
 use crate::symbols::exports;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr;
 
 exports! {
@@ -56,8 +56,26 @@ unsafe extern "C" fn sysctlbyname(
     0
 }
 
-extern "C" fn sysctl() -> c_int {
-    fail(EINVAL)
+unsafe extern "C" fn sysctl(
+    name: *const c_int,
+    length: c_uint,
+    out: *mut c_void,
+    size: *mut usize,
+    _new: *const c_void,
+    _new_size: usize,
+) -> c_int {
+    const CTL_KERN: c_int = 1;
+    const KERN_PROCARGS2: c_int = 49;
+    let [CTL_KERN, KERN_PROCARGS2, pid] = *std::slice::from_raw_parts(name, length as usize) else {
+        return fail(EINVAL);
+    };
+    // Of a process that has ended, or of the kernel's own.
+    let Some(bytes) = processes::arguments(pid) else { return fail(EINVAL) };
+    // What there is no room for is left out, from its end.
+    let length = bytes.len().min(*size);
+    ptr::copy_nonoverlapping(bytes.as_ptr(), out.cast(), length);
+    *size = length;
+    0
 }
 
 unsafe extern "C" fn gethostuuid(uuid: *mut u8, _wait: *const libc::timespec) -> c_int {

@@ -1,14 +1,12 @@
 //! Stand-ins for libSystem, a file for each theme.
 
+pub(crate) mod disk;
 pub(crate) mod errors;
 pub(crate) mod host;
 pub(crate) mod process;
 
 mod directories;
 mod dispatch;
-pub(crate) use files::Stat;
-pub(crate) use time::monotonic;
-
 mod files;
 mod machine;
 mod math;
@@ -19,12 +17,17 @@ mod threads;
 mod time;
 mod unwind;
 
+pub(crate) use files::Stat;
+pub(crate) use processes::names_held;
+pub(crate) use time::{fail_once as fail_wall_clock_once, monotonic, step as step_wall_clock, ticks, wall};
+
 use std::ffi::c_int;
 
 /// The address of the stand-in for `name`, a name without the underscore of C and without variant.
 pub(crate) fn symbol(name: &str) -> Option<usize> {
     [
         directories::symbol,
+        disk::symbol,
         dispatch::symbol,
         errors::symbol,
         files::symbol,

@@ -1,17 +1,24 @@
 //! Other processes: libproc, task ports, code signatures; users and groups.
 //!
-//! Models: a Mac on which nothing but this process runs; its own audit token; `struct passwd` and `struct group` filled
-//! from the host's accounts. Not: what proc_pidinfo says of any process, which is "no such process".
+//! Models: this process, and those that the scenario says run: proc_listallpids in no order, proc_pidinfo's
+//! `struct proc_bsdinfo`, paths, the names of tasks and their audit tokens, what csops_audittoken says of the image that a
+//! token names, KERN_PROCARGS2 (`machine` has sysctl); `struct passwd` and `struct group` filled from the host's
+//! accounts. Not: other flavors and operations, which fail; processes that end meanwhile; environments.
 
-use super::errors::{fail, to_darwin};
+use super::errors::{EINVAL, fail, to_darwin};
 use crate::bsm::AuditToken;
+use crate::endpoint_security;
+use crate::scenario::{Running, scenario};
+use crate::started::started;
 use crate::symbols::exports;
-use std::ffi::{c_char, c_int};
-use std::mem::MaybeUninit;
+use std::ffi::{c_char, c_int, c_uint};
+use std::mem::{MaybeUninit, offset_of, size_of};
 use std::ptr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 exports! {
-    "csops_audittoken" => no_such_process,
+    "csops_audittoken" => csops_audittoken,
     "getgrgid_r" => getgrgid_r,
     "getgrnam_r" => getgrnam_r,
     "getpwuid_r" => getpwuid_r,
@@ -19,56 +26,203 @@ exports! {
     "mach_task_self_" => &raw const TASK_SELF,
     "poll" => poll,
     "proc_listallpids" => proc_listallpids,
-    "proc_pidinfo" => no_process,
-    "proc_pidpath" => no_process,
+    "proc_pidinfo" => proc_pidinfo,
+    "proc_pidpath" => proc_pidpath,
     "task_info" => task_info,
     "task_name_for_pid" => task_name_for_pid,
 }
 
+const ENOENT: c_int = 2;
 const ESRCH: c_int = 3;
+const ERANGE: c_int = 34;
 const KERN_SUCCESS: c_int = 0;
 const KERN_FAILURE: c_int = 5;
+const KERN_INVALID_NAME: c_int = 15;
 /// The name of this task's port, in any number that is not null.
 static TASK_SELF: u32 = 0x103;
+/// The names of the others' begin here, in the scenario's order.
+const FIRST_TASK: u32 = 0x1003;
 
+/// Names of tasks that were given and not yet taken back.
+static NAMES: AtomicI64 = AtomicI64::new(0);
+
+/// How many names of tasks the program still holds.
+pub(crate) fn names_held() -> i64 {
+    NAMES.load(Ordering::SeqCst)
+}
+
+fn running(pid: c_int) -> Option<(u32, &'static Running)> {
+    let all = (0..).zip(&scenario().running);
+    all.into_iter().find(|(_, running)| i64::from(running.process.pid) == i64::from(pid))
+}
+
+/// How many there are, and as many pids as there is room for.
 unsafe extern "C" fn proc_listallpids(pids: *mut c_int, size: c_int) -> c_int {
-    if !pids.is_null() && size >= 4 {
-        *pids = libc::getpid();
+    while scenario().listing_waits && !pids.is_null() && !endpoint_security::all_told() {
+        std::thread::sleep(Duration::from_millis(2));
     }
-    1
+    let own = std::iter::once(libc::getpid());
+    // Children before their parents, which the kernel may do.
+    let others = scenario().running.iter().rev().map(|running| running.process.pid as c_int);
+    let all: Vec<c_int> = own.chain(others).collect();
+    if pids.is_null() {
+        return all.len() as c_int;
+    }
+    let room = size as usize / size_of::<c_int>();
+    ptr::copy_nonoverlapping(all.as_ptr(), pids, room.min(all.len()));
+    room.min(all.len()) as c_int
 }
 
-/// libproc's calls say nothing was found by 0.
-extern "C" fn no_process() -> c_int {
-    fail(ESRCH);
-    0
+/// `struct proc_bsdinfo` of `<sys/proc_info.h>`.
+#[repr(C)]
+struct BsdInfo {
+    flags: u32,
+    status: u32,
+    xstatus: u32,
+    pid: u32,
+    ppid: u32,
+    /// uid, gid, ruid, rgid, svuid, svgid.
+    ids: [u32; 6],
+    reserved: u32,
+    comm: [u8; 16],
+    name: [u8; 32],
+    nfiles: u32,
+    pgid: u32,
+    pjobc: u32,
+    tdev: u32,
+    tpgid: u32,
+    nice: i32,
+    /// Seconds and microseconds.
+    start: [i64; 2],
 }
 
-extern "C" fn no_such_process() -> c_int {
-    fail(ESRCH)
+const _: () = assert!(size_of::<BsdInfo>() == 136 && offset_of!(BsdInfo, pgid) == 100);
+
+/// How many bytes were filled; libproc's calls say by 0 that nothing was found.
+unsafe extern "C" fn proc_pidinfo(
+    pid: c_int,
+    flavor: c_int,
+    _argument: u64,
+    out: *mut BsdInfo,
+    size: c_int,
+) -> c_int {
+    const PROC_PIDTBSDINFO: c_int = 3;
+    let Some((_, Running { process, .. })) = running(pid) else {
+        fail(ESRCH);
+        return 0;
+    };
+    if flavor != PROC_PIDTBSDINFO || (size as usize) < size_of::<BsdInfo>() {
+        fail(EINVAL);
+        return 0;
+    }
+    *out = BsdInfo {
+        pid: process.pid,
+        ppid: process.ppid,
+        ids: [process.uid, 20, process.uid, 20, process.uid, 20],
+        pgid: process.pid,
+        start: started(process.pid, false),
+        ..std::mem::zeroed()
+    };
+    size_of::<BsdInfo>() as c_int
+}
+
+unsafe extern "C" fn proc_pidpath(pid: c_int, out: *mut u8, size: u32) -> c_int {
+    match running(pid) {
+        Some((_, running)) => {
+            let path = running.process.path.as_bytes();
+            let length = path.len().min(size as usize);
+            ptr::copy_nonoverlapping(path.as_ptr(), out, length);
+            length as c_int
+        }
+        None => {
+            fail(ESRCH);
+            0
+        }
+    }
+}
+
+/// What KERN_PROCARGS2 says (xnu's bsd/kern/kern_sysctl.c): the count, the path, zeros up to a multiple of 8, the
+/// arguments.
+pub(super) fn arguments(pid: c_int) -> Option<Vec<u8>> {
+    let (_, Running { process, args }) = running(pid)?;
+    let mut path = process.path.clone().into_bytes();
+    path.resize((path.len() + 1).next_multiple_of(8), 0);
+    let mut bytes = [&(args.len() as c_int).to_ne_bytes()[..], &path].concat();
+    for argument in args {
+        bytes.extend(argument.as_bytes());
+        bytes.push(0);
+    }
+    Some(bytes)
 }
 
 unsafe extern "C" fn task_name_for_pid(_task: u32, pid: c_int, name: *mut u32) -> c_int {
-    if pid != libc::getpid() {
-        return KERN_FAILURE;
+    *name = match running(pid) {
+        Some((index, _)) => FIRST_TASK + index,
+        None if pid == libc::getpid() => TASK_SELF,
+        None => return KERN_FAILURE,
+    };
+    NAMES.fetch_add(1, Ordering::SeqCst);
+    KERN_SUCCESS
+}
+
+extern "C" fn mach_port_deallocate(_task: u32, name: u32) -> c_int {
+    if name != TASK_SELF && of_task(name).is_none() {
+        return KERN_INVALID_NAME;
     }
-    *name = TASK_SELF;
+    NAMES.fetch_sub(1, Ordering::SeqCst);
     KERN_SUCCESS
 }
 
-extern "C" fn mach_port_deallocate(_task: u32, _name: u32) -> c_int {
-    KERN_SUCCESS
+fn of_task(name: u32) -> Option<&'static Running> {
+    scenario().running.get(name.checked_sub(FIRST_TASK)? as usize)
 }
 
-unsafe extern "C" fn task_info(_task: u32, flavor: u32, out: *mut AuditToken, count: *mut u32) -> c_int {
+unsafe extern "C" fn task_info(task: u32, flavor: u32, out: *mut AuditToken, count: *mut u32) -> c_int {
     const TASK_AUDIT_TOKEN: u32 = 15;
     if flavor != TASK_AUDIT_TOKEN || *count < 8 {
         return KERN_FAILURE;
     }
     let (uid, gid) = (libc::geteuid(), libc::getegid());
-    *out = AuditToken([uid, uid, gid, uid, gid, libc::getpid() as u32, 100_003, 1]);
+    *out = match of_task(task) {
+        Some(Running { process, .. }) => endpoint_security::token_of(process),
+        None if task == TASK_SELF => AuditToken([uid, uid, gid, uid, gid, libc::getpid() as u32, 100_003, 1]),
+        None => return KERN_FAILURE,
+    };
     *count = 8;
     KERN_SUCCESS
+}
+
+/// xnu's bsd/kern/kern_proc.c, csops_internal: a text comes after eight bytes, of which the last four are its length with
+/// them, big-endian.
+unsafe extern "C" fn csops_audittoken(
+    pid: c_int,
+    operation: c_uint,
+    out: *mut u8,
+    size: usize,
+    token: *const AuditToken,
+) -> c_int {
+    let Some((_, Running { process, .. })) = running(pid) else { return fail(ESRCH) };
+    if *token != endpoint_security::token_of(process) {
+        return fail(ESRCH);
+    }
+    let text = |text: &str| {
+        let length = text.len() as u32 + 9;
+        [&[0; 4][..], &length.to_be_bytes(), text.as_bytes(), &[0]].concat()
+    };
+    let bytes = match operation {
+        0 => process.code_signing_flags().to_ne_bytes().to_vec(),
+        5 => process.cdhash().to_vec(),
+        11 if process.signing_id.is_empty() => return fail(ENOENT),
+        11 => text(&process.signing_id),
+        14 if process.team_id.is_empty() => return fail(ENOENT),
+        14 => text(&process.team_id),
+        _ => return fail(EINVAL),
+    };
+    if bytes.len() > size {
+        return fail(ERANGE);
+    }
+    ptr::copy_nonoverlapping(bytes.as_ptr(), out, bytes.len());
+    0
 }
 
 /// The number of files is 32 bits wide, so what stands above it in the register is not the host's.

@@ -1,121 +1,121 @@
-//! `vedette run` with an Endpoint Security that is told scenarios: what it reports and writes.
+//! What becomes of messages: alerts, in the file and in unified logging; who ran already; clocks.
 
-use super::{Setup, root};
+use super::Setup;
+use super::sensor::{ALERTS, HEALTH, Mac, RULES, STATUS, rule};
+use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
-use std::process::{Child, Command};
-use std::time::Duration;
-
-/// What a run of the sensor left behind.
-struct Run {
-    /// Of the process: 0.
-    status: Option<i32>,
-    /// status.json, as text.
-    told: String,
-    /// alerts.ndjson.
-    alerts: String,
-    /// health.ndjson.
-    health: String,
-    /// What went to unified logging, a line each.
-    log: String,
-    /// The last line of Endpoint Security's own report.
-    report: String,
-    /// The Mac's files.
-    mac: tempfile::TempDir,
-}
-
-/// A rule for the tests: built-in ones need connections, which no live source tells of yet.
-const RULE: &str = r#"
-[rule]
-rule_id = "00000000-0000-4000-8000-000000000001"
-name = "curl runs"
-description = "For tests."
-severity = "medium"
-risk_score = 47
-version = 1
-type = "eql"
-language = "eql"
-query = 'process where event.type == "start" and process.name == "curl"'
-"#;
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
-fn an_install_chain_is_evaluated_alerts_once_and_every_message_is_released() {
+fn an_install_chain_alerts_once_in_the_file_and_in_unified_logging() {
     let Some(setup) = Setup::from_environment("the live install chain") else { return };
-    let run = live(&setup, "install-chain.toml", "told all");
-    assert_eq!(run.status, Some(0), "{}", run.log);
-    assert_eq!(run.report, "delivered 5 alive 0");
-    assert!(
-        run.told.contains(r#""received":5,"dropped":{},"missing":{},"missing_in_all":0"#),
-        "{}",
-        run.told
-    );
-    assert!(run.told.contains(r#""evaluated":5"#), "{}", run.told);
-    assert_eq!(run.alerts.lines().count(), 1, "{}{}", run.alerts, run.log);
-    assert!(run.alerts.contains("https://example.com/payload"), "{}", run.alerts);
+    let mac = Mac::with_curl_rule();
+    let run = mac.run(&setup, "install-chain.toml");
+    assert_eq!((run.delivered, run.evaluated()), (Some(5), 5));
+    assert_eq!((&run.source()["dropped"], &run.source()["missing"]), (&json!({}), &json!({})));
+    assert_eq!(run.alerted(), ["https://example.com/payload"], "{}", run.log);
+    assert_eq!(run.alerts[0]["vedette"]["package"]["host"], "package_script_service");
     // The line in unified logging begins with the same event.id as the document in the file has.
     let logged: Vec<&str> =
         run.log.lines().filter_map(|line| line.strip_prefix("error dev.vedette.sensor alert ")).collect();
     let [line] = logged[..] else { panic!("one line: {}", run.log) };
     let id = line.split(' ').next().unwrap_or_default();
-    assert_eq!(id.len(), 32, "{line}");
-    assert!(run.alerts.contains(&format!(r#""id":"{id}""#)), "{}{}", run.alerts, run.log);
+    assert_eq!((id.len(), id), (32, run.alerts[0]["event"]["id"].as_str().expect("an id")));
+    // Nobody else reads what it found.
+    let mode = |below| fs::metadata(mac.path(below)).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode("Library/Logs/Vedette"), mode(ALERTS), mode(STATUS)), (0o700, 0o600, 0o644));
 }
 
 #[test]
-fn a_stop_is_a_blind_window() {
-    let Some(setup) = Setup::from_environment("SIGSTOP and SIGCONT") else { return };
-    let run = live_and(&setup, "install-chain.toml", "told all", |sensor, mac| {
-        sensor.signal("STOP");
-        // More than the five seconds that count as late.
-        std::thread::sleep(Duration::from_secs(7));
-        sensor.signal("CONT");
-        wait_for(&mac.join(HEALTH), r#""action":"blind_window""#);
-    });
-    assert_eq!(run.status, Some(0), "{}", run.log);
-    assert!(run.health.contains("the sensor was stopped, or did not get to run"), "{}", run.health);
-    assert!(run.told.contains(r#""blind_windows":[{"#), "{}", run.told);
+fn what_ran_before_the_sensor_is_known_with_its_install_session() {
+    let Some(setup) = Setup::from_environment("processes that already run") else { return };
+    let query =
+        r#"process where event.type == "start" and process.name == "curl" and vedette.package.host != null"#;
+    let run = Mac::new(query).run(&setup, "already-running.toml");
+    assert_eq!(run.alerted(), ["https://example.com/payload"], "{}", run.log);
+    let alert = &run.alerts[0];
+    let package = &alert["vedette"]["package"];
+    assert_eq!(
+        (&package["host"], &package["identifier"]),
+        (&"package_script_service".into(), &"com.example.tool".into())
+    );
+    assert_eq!(package["path"], "/Users/tove/Downloads/tool.pkg");
+    let tree = alert["vedette"]["process_tree"].as_array().expect("a tree");
+    let known: Vec<_> = tree.iter().map(|node| [&node["name"], &node["command_line"]]).collect();
+    let script = "/bin/bash /tmp/PKInstallSandbox.Ab12Cd/Scripts/com.example.tool.Ef34Gh/postinstall \
+                  /Users/tove/Downloads/tool.pkg /Applications / /";
+    let expected = [
+        ["launchd", "/sbin/launchd"],
+        ["package_script_service", "package_script_service"],
+        ["bash", script],
+        ["curl", "curl https://example.com/payload"],
+    ];
+    assert_eq!(known, expected);
+    assert!(run.log.contains("4 processes ran already"), "{}", run.log);
+}
+
+#[test]
+fn who_sets_the_clock_between_a_shell_and_curl_evades_nothing() {
+    let Some(setup) = Setup::from_environment("steps of the wall clock") else { return };
+    let mac = Mac::with_sequence_rule("30s");
+    let mut sensor = mac.start(&setup, "clock-step.toml");
+    let steps = |text: &str| text.matches(r#""action":"clock_step""#).count();
+    sensor.wait_until(HEALTH, |health| steps(health) == 1);
+    sensor.let_go_on("the-step-ahead-is-told");
+    sensor.wait_until(HEALTH, |health| steps(health) == 2);
+    sensor.wait_for("report", "told all");
+    let run = sensor.end();
+    assert_eq!(run.alerted(), ["https://example.com/ahead", "https://example.com/back"], "{}", run.log);
+    let by = |document: &Value| document["vedette"]["health"]["by_ns"].as_f64().expect("a number");
+    let seconds: Vec<f64> = run.told("clock_step").into_iter().map(|told| (by(told) / 1e9).round()).collect();
+    assert_eq!(seconds, [31.0, -31.0]);
+}
+
+#[test]
+fn windows_are_measured_in_seconds_whatever_a_tick_is() {
+    let Some(setup) = Setup::from_environment("ticks of Apple silicon") else { return };
+    let run = Mac::with_sequence_rule("10s").run(&setup, "apple-silicon.toml");
+    assert_eq!(run.alerted(), ["https://example.com/at-once"], "{}", run.log);
+}
+
+#[test]
+fn odd_messages_are_taken() {
+    let Some(setup) = Setup::from_environment("odd live messages") else { return };
+    let mac = Mac::new("process where true");
+    let run = mac.run(&setup, "odd-messages.toml");
+    assert_eq!((run.delivered, run.evaluated(), run.alerts.len()), (Some(5), 4, 4), "{}", run.log);
+    let [cut_short, long, hostile] = [1, 2, 3].map(|index| &run.alerts[index]);
+    assert_eq!(cut_short["vedette"]["executable_truncated"], true);
+    // What is kept of a megabyte is bounded, and said to be cut.
+    assert_eq!(long["process"]["args_count"], 1);
+    assert_eq!(long["vedette"]["args_truncated"], true);
+    assert_eq!(long["process"]["command_line"].as_str().map(str::len), Some(32 << 10));
+    assert_eq!(hostile["process"]["args"], json!(["\n{\"event\":{}}", "\0", "\u{1b}[31m"]));
+    assert!(!run.log.contains('\u{1b}'), "{}", run.log);
 }
 
 #[test]
 fn a_rule_that_is_added_runs_and_a_broken_one_takes_nothing_away() {
     let Some(setup) = Setup::from_environment("a reload") else { return };
-    let run = live_and(&setup, "install-chain.toml", "told all", |_, mac| {
-        let rules = mac.join(RULES);
-        let second = RULE.replace("000000000001", "000000000002");
-        fs::write(rules.join("second.toml"), &second).expect("a rule");
-        let status = mac.join("Library/Application Support/Vedette/status.json");
-        wait_for(&status, r#""loaded":4"#);
-        fs::write(rules.join("second.toml"), second.replace("==", "=")).expect("a broken rule");
-        wait_for(&status, "second.toml:");
-    });
-    assert_eq!(run.status, Some(0), "{}", run.log);
-    assert!(run.told.contains(r#""loaded":4"#), "{}", run.told);
-    assert_eq!(run.health.matches(r#""action":"rules_loaded""#).count(), 2, "{}", run.health);
-    assert!(run.health.contains("error: `=` is not an operator"), "{}", run.health);
-}
-
-#[test]
-fn what_stands_in_the_alert_files_place_is_moved_aside() {
-    let Some(setup) = Setup::from_environment("a link in the alert file's place") else { return };
-    let mac = tempfile::tempdir().expect("a temporary folder");
-    let logs = mac.path().join("Library/Logs/Vedette");
-    fs::create_dir_all(&logs).expect("the Mac's folders");
-    let victim = mac.path().join("victim");
-    fs::write(&victim, "precious").expect("a file");
-    std::os::unix::fs::symlink(&victim, logs.join("alerts.ndjson")).expect("a link");
-    let run = live_in(&setup, mac, "install-chain.toml", "told all", |_, _| {});
-    assert_eq!((run.status, run.alerts.lines().count()), (Some(0), 1), "{}", run.log);
-    assert_eq!(fs::read_to_string(run.mac.path().join("victim")).expect("it is there"), "precious");
-    assert!(run.mac.path().join("Library/Logs/Vedette/alerts.ndjson.untrusted").is_symlink());
-}
-
-#[test]
-fn odd_messages_are_taken_and_gaps_are_counted() {
-    let Some(setup) = Setup::from_environment("odd live messages") else { return };
-    let run = live(&setup, "odd-messages.toml", "told all");
-    assert_eq!(run.status, Some(0), "{}", run.log);
-    assert_eq!(run.report, "delivered 5 alive 0");
-    assert!(run.told.contains(r#""missing":{"exec":3},"missing_in_all":3"#), "{}", run.told);
+    let mac = Mac::with_curl_rule();
+    let second = rule(2, "second", "process where process.name == \"wget\"");
+    let mut sensor = mac.start(&setup, "install-chain.toml");
+    sensor.wait_for("report", "told all");
+    sensor.wait_for(STATUS, r#""loaded":"#);
+    let loaded = |text: &str| serde_json::from_str::<Value>(text).ok()?["rules"]["loaded"].as_u64();
+    let before = loaded(&mac.read(STATUS)).expect("a count");
+    mac.write(&format!("{RULES}/second.toml"), &second);
+    sensor.wait_until(STATUS, |status| loaded(status) == Some(before + 1));
+    mac.write(&format!("{RULES}/second.toml"), &second.replace("==", "="));
+    sensor.wait_for(STATUS, "second.toml:");
+    let run = sensor.end();
+    assert_eq!(run.status["rules"]["loaded"], before + 1);
+    assert_eq!(run.told("rules_loaded").len(), 2);
+    assert!(
+        run.told("degraded")[0].to_string().contains("error: `=` is not an operator"),
+        "{:?}",
+        run.health
+    );
 }
 
 #[test]
@@ -127,83 +127,15 @@ fn a_client_that_is_refused_is_a_sentence_and_no_end() {
         ("not-privileged.toml", "root"),
         ("too-many-clients.toml", "too many programs"),
     ] {
-        let run = live(&setup, scenario, "refused");
-        assert_eq!(run.status, Some(0), "{scenario}: {}", run.log);
-        assert!(run.told.contains(word), "{scenario}: {}", run.told);
+        let mac = Mac::with_curl_rule();
+        let mut sensor = mac.start(&setup, scenario);
+        sensor.wait_for("report", "refused");
+        sensor.wait_for(HEALTH, r#""action":"degraded""#);
+        let run = sensor.end();
+        assert_eq!(run.source()["state"], "waiting", "{scenario}");
+        let message = run.source()["message"].as_str().unwrap_or_default();
+        assert!(message.contains(word), "{scenario}: {message}");
+        let line = format!("error dev.vedette.sensor sensor {message}");
+        assert_eq!(run.log.lines().filter(|logged| **logged == line).count(), 1, "{scenario}: {}", run.log);
     }
-}
-
-/// Where the health file and the rules are on the Mac.
-const HEALTH: &str = "Library/Logs/Vedette/health.ndjson";
-const RULES: &str = "Library/Application Support/Vedette/rules";
-
-/// A sensor that runs.
-struct Sensor(Child);
-
-impl Sensor {
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "the sensor ended by itself");
-    }
-}
-
-/// Runs the sensor until Endpoint Security's report says `until`, then ends it with SIGTERM.
-fn live(setup: &Setup, scenario: &str, until: &str) -> Run {
-    live_and(setup, scenario, until, |_, _| {})
-}
-
-/// The same, and does something in between.
-fn live_and(setup: &Setup, scenario: &str, until: &str, between: impl FnOnce(&Sensor, &Path)) -> Run {
-    live_in(setup, tempfile::tempdir().expect("a temporary folder"), scenario, until, between)
-}
-
-/// The same, on a Mac that has a past.
-fn live_in(
-    setup: &Setup,
-    mac: tempfile::TempDir,
-    scenario: &str,
-    until: &str,
-    between: impl FnOnce(&Sensor, &Path),
-) -> Run {
-    let rules = mac.path().join(RULES);
-    fs::create_dir_all(&rules).expect("the Mac's folders");
-    fs::create_dir_all(mac.path().join("Library/Logs")).expect("the Mac's folders");
-    fs::write(rules.join("curl.toml"), RULE).expect("a rule");
-    let (log, report) = (mac.path().join("log"), mac.path().join("report"));
-    let child = setup
-        .darwin(&["run"])
-        .env("MACOS_ABI_ROOT", mac.path())
-        .env("MACOS_ABI_LOG", &log)
-        .env("MACOS_ABI_ES_REPORT", &report)
-        .env("MACOS_ABI_SCENARIO", root().join("tests/macos/scenarios").join(scenario))
-        .spawn()
-        .expect("the loader starts");
-    let mut sensor = Sensor(child);
-    // As long as it takes: what hangs is for the test runner to end.
-    while !read(&report).contains(until) && sensor.0.try_wait().expect("a child of ours").is_none() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    between(&sensor, mac.path());
-    sensor.signal("TERM");
-    Run {
-        status: sensor.0.wait().expect("a child of ours").code(),
-        told: read(&mac.path().join("Library/Application Support/Vedette/status.json")),
-        alerts: read(&mac.path().join("Library/Logs/Vedette/alerts.ndjson")),
-        health: read(&mac.path().join(HEALTH)),
-        log: read(&log),
-        report: read(&report).lines().last().unwrap_or_default().to_owned(),
-        mac,
-    }
-}
-
-/// Waits until a file says something.
-fn wait_for(path: &Path, text: &str) {
-    while !read(path).contains(text) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// What a file holds; nothing where there is none yet.
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_default()
 }

@@ -1,9 +1,13 @@
 //! The darwin binary, run on Linux. `cargo xtask macos test` builds it and says where it is; without that, these tests
 //! pass and print that they did not run.
 
+mod equality;
 mod imports;
 mod live;
+mod losses;
 mod recordings;
+mod sensor;
+mod trouble;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,73 @@
+//! Messages that are not evaluated: each is counted, whoever lost it.
+
+use super::Setup;
+use super::sensor::{ALERTS, HEALTH, Mac};
+
+#[test]
+fn of_a_flood_execs_are_kept_longest_and_the_rest_is_counted() {
+    let Some(setup) = Setup::from_environment("a full queue") else { return };
+    let run = Mac::new("process where false").run(&setup, "flood.toml");
+    // Nothing is taken out meanwhile. Of ten thousand forks and execs in turn, the first 6,144 find the queue of 8,192
+    // less than three quarters full; then 2,048 execs do, and no fork.
+    let (kept_forks, kept_execs) = (3072, 3072 + 2048);
+    assert_eq!(run.delivered, Some(20_000));
+    assert_eq!((run.dropped("fork"), run.dropped("exec")), (10_000 - kept_forks, 10_000 - kept_execs));
+    assert_eq!(run.evaluated(), kept_forks + kept_execs);
+    // What a queue dropped came to the sensor: the kernel lost nothing.
+    assert_eq!(run.source()["missing_in_all"], 0);
+    let lost = run.told("loss");
+    assert_eq!(
+        lost[0]["vedette"]["health"]["messages_dropped"],
+        20_000 - kept_forks - kept_execs,
+        "{lost:?}"
+    );
+}
+
+#[test]
+fn sigterm_in_the_middle_of_a_flood_loses_nothing_uncounted() {
+    let Some(setup) = Setup::from_environment("SIGTERM in a flood") else { return };
+    let mac = Mac::with_curl_rule();
+    let mut sensor = mac.start(&setup, "flood-without-end.toml");
+    sensor.wait_for(ALERTS, "https://example.com/flood");
+    let run = sensor.end();
+    let dropped = ["exec", "fork", "exit", "other"].map(|kind| run.dropped(kind));
+    assert_eq!(run.delivered, Some(run.evaluated() + dropped.iter().sum::<u64>()), "{dropped:?}");
+    assert_eq!(run.alerted(), ["https://example.com/flood"]);
+}
+
+#[test]
+fn numbers_that_do_not_come_are_counted_by_kind() {
+    let Some(setup) = Setup::from_environment("gaps in the numbers") else { return };
+    let run = Mac::with_curl_rule().run(&setup, "odd-messages.toml");
+    assert_eq!(run.source()["missing"], serde_json::json!({ "exec": 3 }));
+    assert_eq!((&run.source()["missing_in_all"], &run.status["events"]["missing"]), (&3.into(), &3.into()));
+    assert_eq!(run.told("loss")[0]["vedette"]["health"]["messages_missing"], 3);
+}
+
+#[test]
+fn an_alert_says_that_messages_were_lost_in_its_window() {
+    let Some(setup) = Setup::from_environment("a gap in a window") else { return };
+    let mac = Mac::with_sequence_rule("30s");
+    for (scenario, gap) in [("lost-between.toml", true), ("install-chain.toml", false)] {
+        let run = mac.run(&setup, scenario);
+        let last = run.alerts.last().expect("an alert");
+        assert_eq!(last["vedette"]["gap"], gap, "{scenario}");
+    }
+}
+
+#[test]
+fn a_stop_is_a_blind_window() {
+    let Some(setup) = Setup::from_environment("SIGSTOP and SIGCONT") else { return };
+    let mac = Mac::with_curl_rule();
+    let mut sensor = mac.start(&setup, "install-chain.toml");
+    sensor.wait_for("report", "told all");
+    sensor.signal("STOP");
+    // More than the five seconds that count as late.
+    std::thread::sleep(std::time::Duration::from_secs(7));
+    sensor.signal("CONT");
+    sensor.wait_for(HEALTH, r#""action":"blind_window""#);
+    let run = sensor.end();
+    let [told] = run.told("blind_window")[..] else { panic!("one: {:?}", run.health) };
+    assert!(told["message"].to_string().contains("the sensor was stopped, or did not get to run"), "{told}");
+    assert_eq!(run.status["blind_windows"].as_array().map(Vec::len), Some(1));
+}
