@@ -23,6 +23,7 @@ pub mod hunt;
 pub mod identity;
 #[cfg(target_os = "macos")]
 mod macos;
+pub mod network;
 pub mod normaliser;
 pub mod observation;
 pub mod package;
