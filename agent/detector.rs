@@ -103,6 +103,15 @@ impl RuleSet {
         self.rules.iter().filter_map(|loaded| loaded.program.maxspan()).max().unwrap_or(0)
     }
 
+    /// Returns the rules that cannot match without events of a category, in the order of loading. A term that the
+    /// sequence must not contain counts too: without it, the rule would say more than it knows.
+    pub fn needing(&self, category: &str) -> impl Iterator<Item = &Rule> {
+        let needs = move |loaded: &&Loaded| {
+            loaded.program.categories().iter().any(|own| own.as_deref() == Some(category))
+        };
+        self.rules.iter().filter(needs).map(|loaded| &*loaded.rule)
+    }
+
     /// Returns a SHA-256, in hexadecimal, of the rules' ids, versions and queries: the same wherever the same rules
     /// run, in whatever order they were loaded.
     pub fn hash(&self) -> String {

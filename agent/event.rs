@@ -79,7 +79,8 @@ pub enum Action {
 /// How the process of a flow was found, and so how sure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Attribution {
-    /// The flow names the process itself: by `process.entity_id`, or live by its audit token.
+    /// The flow names the process itself: by `process.entity_id`, or live by its audit token or by a number that no
+    /// other process of this boot has.
     Named,
     /// By pid, and the process was running at the flow's time.
     Pid,

@@ -10,9 +10,14 @@
 //! A further source, such as a content filter, which Apple documents and which stands in the data path, is one more way
 //! to make [`Flow`](crate::observation::Flow)s: nothing behind them would change.
 
+pub mod armed;
 pub mod connection;
 pub mod es;
+pub mod gate;
 pub mod ntstat;
+pub mod once;
+pub mod probe;
+pub mod reorder;
 
 /// What `vedette.source` says of a flow from Endpoint Security.
 pub const ES: &str = "es";

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use eql::FieldId;
 
-use crate::event::{Action, Attribution, Event, Fields, Host, Process};
-use crate::observation::{Document, Image, Message, MessageEvent, Observation};
+use crate::event::{Action, Attribution, Event, Fields, Host, Network, Process};
+use crate::observation::{Document, Flow, Image, Message, MessageEvent, Observation, Owner};
 use crate::process_table::{Accounts, At, HostRef, Limits, ProcessTable, Seen};
 use crate::schema::FIELDS;
 use document::Category;
@@ -88,6 +88,43 @@ impl Normaliser {
         event
     }
 
+    /// Turns a flow into an event, with the process that it is of.
+    pub fn flow(&mut self, flow: Flow) -> Event {
+        self.counts.events += 1;
+        let at = self.at(flow.time, flow.tick);
+        self.table.advance(at.order);
+        let host = self.hosts.own();
+        let who = host.host_ref();
+        let found = match flow.owner {
+            Owner::Process { pid, start } => {
+                Some((self.table.started(who, pid, start, at.order), Attribution::Named))
+            }
+            Owner::Pid(pid) => self.table.at(who, pid, at.order, 0).map(|seen| {
+                let attribution = if seen.ended { Attribution::PidAfterExit } else { Attribution::Pid };
+                (seen, attribution)
+            }),
+        };
+        self.counts.flows_attributed += u64::from(found.is_some());
+        let (seen, attribution) = found.unzip();
+        let (process, parent, effective_parent) = match seen {
+            Some(seen) => (Some(seen.process), seen.parent, seen.effective_parent),
+            None => (None, None, None),
+        };
+        Event::new(Fields {
+            time: flow.time,
+            order: at.order,
+            tick: flow.tick,
+            action: if flow.ended { Action::DisconnectReceived } else { Action::ConnectionAttempted },
+            host: host.described.clone(),
+            process,
+            parent,
+            effective_parent,
+            network: Some(flow.network),
+            attribution,
+            ..Fields::default()
+        })
+    }
+
     /// Sets the largest window of the rules, in nanoseconds; it changes when rules are loaded.
     pub fn set_largest_window(&mut self, window: i64) {
         self.table.set_largest_window(window);
@@ -140,11 +177,18 @@ impl Normaliser {
         let host = self.hosts.own();
         let who = host.host_ref();
         let process = &message.process;
-        let (action, seen, exit_code) = match &message.event {
-            MessageEvent::Exec(exec) => (Action::Exec, self.table.exec(who, process, exec, at), None),
-            MessageEvent::Fork { child } => (Action::Fork, self.table.fork(who, process, child, at), None),
+        let (mut exit, mut network) = (None, None);
+        let (action, seen) = match &message.event {
+            MessageEvent::Exec(exec) => (Action::Exec, self.table.exec(who, process, exec, at)),
+            MessageEvent::Fork { child } => (Action::Fork, self.table.fork(who, process, child, at)),
             MessageEvent::Exit { status } => {
-                (Action::End, self.table.exit(who, process, at), Some(exit_code(*status)))
+                exit = Some(exit_code(*status));
+                (Action::End, self.table.exit(who, process, at))
+            }
+            MessageEvent::Connect(connection) => {
+                network = Some(Network::clone(connection));
+                self.counts.flows_attributed += 1;
+                (Action::ConnectionAttempted, self.table.other(who, process, at))
             }
             MessageEvent::Other(_) => {
                 self.table.other(who, process, at);
@@ -162,7 +206,9 @@ impl Normaliser {
             process: Some(seen.process),
             parent: seen.parent,
             effective_parent: seen.effective_parent,
-            exit_code,
+            exit_code: exit,
+            attribution: network.is_some().then_some(Attribution::Named),
+            network,
             ..Fields::default()
         }))
     }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use eql::{FieldId, Scalar, Value};
 
+use crate::event::Network;
+
 /// One thing that a source saw.
 #[derive(Debug)]
 pub enum Observation<'a> {
@@ -64,6 +66,8 @@ pub enum MessageEvent<'a> {
         /// `stat`: the raw wait status (256 is exit code 1, 9 is death by SIGKILL).
         status: i32,
     },
+    /// Event 154, a connection that the process attempted; undocumented, see [`network::es`](crate::network::es).
+    Connect(Box<Network>),
     /// Any other event kind, by its name in eslogger's JSON; counted, not evaluated.
     Other(Cow<'a, str>),
 }
@@ -147,6 +151,36 @@ pub struct Token {
     pub asid: u32,
     /// Grows at each fork and exec, so that pid and pidversion name one image.
     pub pidversion: u32,
+}
+
+/// A connection that begins or ends, from a source whose messages are not Endpoint Security's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flow {
+    /// Wall clock, nanoseconds since 1970.
+    pub time: i64,
+    /// A monotonic clock in nanoseconds, the one that Endpoint Security's messages are of.
+    pub tick: Option<i64>,
+    /// Whether it ends; else it begins.
+    pub ended: bool,
+    /// Its ends, and where it is known from.
+    pub network: Network,
+    /// Whose it is.
+    pub owner: Owner,
+}
+
+/// Whose a [`Flow`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A process, named beyond doubt: when the flow was seen, the kernel gave its unique number to the process of this
+    /// pid and start.
+    Process {
+        /// The process id.
+        pid: u32,
+        /// When it was forked, nanoseconds since 1970.
+        start: i64,
+    },
+    /// Whoever had the pid at the flow's time: by the time that the kernel was asked, the process was gone.
+    Pid(u32),
 }
 
 /// An ECS document: its text, and the fields that the loaded rules and the process table read.

@@ -298,6 +298,18 @@ impl ProcessTable {
         Some(self.seen_at(id, time))
     }
 
+    /// Returns the process of a pid and a start, with its image at `time`. Of one that is not known, no more than that is
+    /// known: its entity id is the one that it will have.
+    pub fn started(&mut self, host: HostRef<'_>, pid: u32, start: i64, time: i64) -> Seen {
+        let ids = self.store.by_pid(host.number, pid);
+        if let Some(id) = ids.iter().rev().copied().find(|id| self.store.get(*id).start == Some(start)) {
+            return self.seen_at(id, time);
+        }
+        let (entity_id, start) = (entity_id(host.id, pid, start), Some(start));
+        let process = sealed(Process { pid, start, entity_id, ..Process::default() });
+        Seen { process, parent: None, effective_parent: None, ended: false }
+    }
+
     /// Returns the process of an entity id, with its image at `time`.
     pub fn entity(&mut self, host: HostRef<'_>, entity_id: &str, time: i64, slack: i64) -> Option<Seen> {
         let id = self.store.by_entity(host.number, entity_id)?;

@@ -18,17 +18,19 @@ use crate::detector::{Detector, RuleSet};
 use crate::event::{Event, Host};
 use crate::health::{Health, LoadedFile};
 use crate::normaliser::{self, Normaliser};
-use crate::observation::Observation;
+use crate::observation::{Flow, Observation};
 use crate::sink::{
     self, Delivered, Delivery, Lane, LaneOptions, LaneStart, Readers, Rotation, Sink, Trust, UnifiedLogSink,
 };
 use crate::status::{self, BlindWindow, State, Status};
 use crate::timestamp;
 
+mod connections;
 mod settings;
 #[cfg(test)]
 mod tests;
 
+use connections::Connections;
 pub use settings::{Settings, Telemetry};
 
 /// What a sensor is started with.
@@ -72,6 +74,7 @@ pub struct Sensor {
     status_written: i64,
     problems: BTreeMap<&'static str, String>,
     safe_mode: bool,
+    connections: Connections,
     blind: VecDeque<BlindWindow>,
     /// What was told of losses, and when.
     told: Losses,
@@ -141,7 +144,7 @@ impl Sensor {
                 loaded: rules.rules.len(),
                 failed: rules.failed,
                 hash: rules.hash(),
-                alerts: BTreeMap::new(),
+                ..status::Rules::default()
             },
             configuration,
             ..Status::default()
@@ -161,6 +164,7 @@ impl Sensor {
             status_written: i64::MIN,
             problems: BTreeMap::new(),
             safe_mode: false,
+            connections: Connections::new(&rules),
             blind: VecDeque::new(),
             told: Losses::default(),
             told_at: i64::MIN,
@@ -179,10 +183,15 @@ impl Sensor {
 
     /// Shows the sensor something that a source saw; `stream` tells apart sources that count their messages.
     pub fn observe(&mut self, stream: u32, observation: Observation<'_>) {
-        let Some(event) = self.normaliser.normalise(stream, observation) else { return };
-        self.record(&event);
-        self.detector.push(&event, &mut self.normaliser, &mut self.alerts);
-        self.deliver();
+        if let Some(event) = self.normaliser.normalise(stream, observation) {
+            self.evaluate(&event);
+        }
+    }
+
+    /// Shows the sensor a connection that begins or ends, from a source whose messages are not Endpoint Security's.
+    pub fn observe_flow(&mut self, flow: Flow) {
+        let event = self.normaliser.flow(flow);
+        self.evaluate(&event);
     }
 
     /// Tells the sensor the time, at least once a second: windows close, files are put aside, the status is written.
@@ -264,6 +273,7 @@ impl Sensor {
         self.status.rules.failed = rules.failed;
         self.status.rules.hash = rules.hash();
         self.report(&Health::loaded("rules", files));
+        self.take_rules(rules);
         self.write_status(self.state());
         reloaded
     }
@@ -292,6 +302,12 @@ impl Sensor {
             unified_log.stop();
         }
         self.delivery.stop(STOP_WITHIN / 2)
+    }
+
+    fn evaluate(&mut self, event: &Event) {
+        self.record(event);
+        self.detector.push(event, &mut self.normaliser, &mut self.alerts);
+        self.deliver();
     }
 
     /// Writes an event to telemetry, if it is wanted there.

@@ -78,6 +78,8 @@ pub struct Rules {
     pub failed: usize,
     /// SHA-256 over all of them: the same on every Mac that runs the same rules.
     pub hash: String,
+    /// Ids of those that cannot match because no source sees what they wait for.
+    pub blind: Vec<String>,
     /// Alerts since the start, by rule id.
     pub alerts: BTreeMap<String, u64>,
 }

@@ -19,6 +19,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::network::probe;
+
 /// A macOS endpoint sensor that decides on the Mac itself.
 #[derive(Debug, Parser)]
 #[command(name = "vedette", version, max_term_width = 100)]
@@ -46,13 +48,19 @@ enum Command {
     Completions(completions::Arguments),
     /// Run the sensor in the foreground (needs a Mac), or check its configuration
     Run(run::Arguments),
+    /// Connect to ports of the sensor's own over loopback, for it to see whether it is told of that
+    #[command(name = probe::SUBCOMMAND, hide = true)]
+    ProbeConnect {
+        /// Where to, as tcp:127.0.0.1:5000
+        targets: Vec<String>,
+    },
 }
 
 /// Parses the command line, runs it and returns the exit code.
 pub fn main() -> ExitCode {
     // The system starts the extension without arguments.
     #[cfg(target_os = "macos")]
-    if crate::macos::is_extension() {
+    if crate::macos::is_extension() && !probe::is_wanted(std::env::args_os().nth(1).as_deref()) {
         return crate::macos::run().unwrap_or(ExitCode::from(2));
     }
     let cli = match Cli::try_parse() {
@@ -71,6 +79,9 @@ pub fn main() -> ExitCode {
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::ProbeConnect { targets } => {
+            probe::connect(&targets).map(|()| ExitCode::SUCCESS).map_err(anyhow::Error::msg)
+        }
     };
     result.unwrap_or_else(|error| {
         // Whoever read the output has gone, as `| head` does: nothing is wrong.

@@ -1,5 +1,6 @@
 //! A connection's two ends, as every source tells it.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -131,6 +132,16 @@ impl End {
 impl From<SocketAddr> for End {
     fn from(address: SocketAddr) -> Self {
         End { ip: address.ip().to_canonical(), port: Some(address.port()) }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Transport::Tcp => formatter.write_str("TCP"),
+            Transport::Udp => formatter.write_str("UDP"),
+            Transport::Other(number) => write!(formatter, "IP protocol {number}"),
+        }
     }
 }
 

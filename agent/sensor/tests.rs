@@ -15,9 +15,9 @@ use crate::{alert, normaliser as n};
 const SECOND: i64 = 1_000_000_000;
 
 /// A clock of which nothing but its steps counts.
-const START: Now = Now { wall: 1_790_000_000 * SECOND, tick: 5 * SECOND, continuous: 7 * SECOND };
+pub(super) const START: Now = Now { wall: 1_790_000_000 * SECOND, tick: 5 * SECOND, continuous: 7 * SECOND };
 
-fn config(folder: &Path) -> Config {
+pub(super) fn config(folder: &Path) -> Config {
     let mut config = Config::default();
     config.alerts.file = folder.join("logs/alerts.ndjson");
     config.health.file = folder.join("logs/health.ndjson");
@@ -27,7 +27,7 @@ fn config(folder: &Path) -> Config {
     config
 }
 
-fn start(config: &Config, now: Now) -> Sensor {
+pub(super) fn start(config: &Config, now: Now) -> Sensor {
     let (settings, problems) = Settings::new(config, Trust::Own);
     assert_eq!(problems, Vec::<String>::new());
     let rules = RuleSet::load(rule::builtin());
@@ -36,18 +36,18 @@ fn start(config: &Config, now: Now) -> Sensor {
         .expect("a thread")
 }
 
-fn temporary() -> (tempfile::TempDir, PathBuf) {
+pub(super) fn temporary() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().canonicalize().expect("a path");
     (folder, path)
 }
 
-fn documents(path: &Path) -> Vec<Json> {
+pub(super) fn documents(path: &Path) -> Vec<Json> {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().map(|line| serde_json::from_str(line).expect("a document")).collect()
 }
 
-fn status_of(config: &Config) -> Status {
+pub(super) fn status_of(config: &Config) -> Status {
     match fs::read_to_string(&config.status.file) {
         Ok(text) => serde_json::from_str(&text).expect("a status"),
         Err(_) => Status::default(),

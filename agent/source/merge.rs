@@ -195,6 +195,7 @@ impl Counters {
                 MessageEvent::Exec(_) => "exec",
                 MessageEvent::Fork { .. } => "fork",
                 MessageEvent::Exit { .. } => "exit",
+                MessageEvent::Connect(_) => "connect",
                 MessageEvent::Other(name) => name,
             },
         };

@@ -22,6 +22,7 @@ fn running() -> Status {
         rules: Rules {
             loaded: 2,
             failed: 0,
+            blind: Vec::new(),
             hash: "4f1c9e0b7d2a".repeat(6).chars().take(64).collect(),
             alerts: [
                 ("99239e7d-b0d4-46e3-8609-acafcf99f68c".into(), 1),
