@@ -52,9 +52,9 @@ impl Ports {
         let mut why = None;
         for kind in Kind::ALL {
             let opened = match kind.transport() {
-                Transport::Tcp => telling(kind, |at| TcpListener::bind(at), TcpListener::local_addr)
+                Transport::Tcp => telling(kind, TcpListener::bind, TcpListener::local_addr)
                     .map(|(listener, address)| (listeners.push(listener), address).1),
-                _ => telling(kind, |at| UdpSocket::bind(at), UdpSocket::local_addr)
+                _ => telling(kind, UdpSocket::bind, UdpSocket::local_addr)
                     .map(|(socket, address)| (sockets.push(socket), address).1),
             };
             match opened {
