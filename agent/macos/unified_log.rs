@@ -110,3 +110,27 @@ impl Logs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    #[ignore = "needs a Mac: it asks unified logging for what it holds"]
+    fn an_alerts_line_is_read_back_from_unified_logging() {
+        install().expect("a thread");
+        let line = format!("read back {}", std::process::id());
+        log::error!(target: CATEGORIES[ALERT], "{line}");
+        let predicate = format!(r#"subsystem == "{}" AND category == "alert""#, identity::subsystem());
+        let shown = (0..30).any(|_| {
+            std::thread::sleep(Duration::from_secs(1));
+            let show = Command::new("/usr/bin/log")
+                .args(["show", "--last", "2m", "--style", "ndjson", "--predicate", &predicate])
+                .output();
+            String::from_utf8_lossy(&show.expect("log runs").stdout).contains(&line)
+        });
+        assert!(shown, "`log show` did not show it within 30 s");
+    }
+}
