@@ -1,4 +1,4 @@
-//! Recordings and the alerts that they give, as data: `tests/data/{replay,bad}/<case>/`.
+//! Recordings and the alerts that they give, as data: `tests/data/{replay,bad,fleet}/<case>/`.
 //!
 //! `case.toml` says what is expected, written by hand; `alerts.ndjson` holds the alerts themselves and is
 //! written anew by `UPDATE_EXPECT=1 cargo test --test replay`.
@@ -35,6 +35,11 @@ fn recordings_alert_as_their_cases_say() {
 #[test]
 fn bad_input_loses_nothing_else() {
     check("bad", 8);
+}
+
+#[test]
+fn what_a_fleet_installs_alerts_as_is_known() {
+    check("fleet", 20);
 }
 
 /// Runs all cases of a folder, of which there are at least `least`.

@@ -5,8 +5,9 @@
     python3 tests/data/replay/generate.py root-postinstall pid-reuse-stranger
 
 A case is a folder: `case.toml` (what is shown, why it alerts or does not, what is expected), `events.ndjson` and
-what further recordings it has; `alerts.ndjson` is the test's own and never touched here. Cases are of two kinds:
-`tests/data/replay/` holds recordings that read without a complaint, `tests/data/bad/` input that does not.
+what further recordings it has; `alerts.ndjson` is the test's own and never touched here. Cases are of three kinds:
+`tests/data/replay/` holds recordings that read without a complaint, `tests/data/bad/` input that does not,
+`tests/data/fleet/` what a fleet installs in a week.
 
 To add a case, write a function with a docstring into the module that fits, give what you expect to `@case`, run
 this, then the tests with UPDATE_EXPECT=1, and look at what alerts.ndjson then says. recorder.py has the words that
@@ -21,6 +22,7 @@ from pathlib import Path  # noqa: E402
 
 import bad_input  # noqa: E402,F401
 import benign  # noqa: E402,F401
+import fleet  # noqa: E402,F401
 import forms  # noqa: E402,F401
 import installs  # noqa: E402,F401
 import lineage  # noqa: E402,F401
@@ -53,7 +55,7 @@ def main(names):
     for name in names or known:
         write(known[name])
     if not names:
-        for folder in (*DATA.glob("replay/*/case.toml"), *DATA.glob("bad/*/case.toml")):
+        for folder in (path for kind in ("replay", "bad", "fleet") for path in DATA.glob(kind + "/*/case.toml")):
             if folder.parent.name not in known:
                 sys.exit(f"{folder.parent}: no scenario has this name any more; delete the folder")
     print(f"{len(names or known)} cases written")

@@ -86,11 +86,12 @@ def file(path, mode=33261, uid=0):
 
 
 class Mac:
-    """The machine. `tokens` is "object" or "array"; `forks` False records exec only, as `eslogger exec` does."""
+    """The machine. `tokens` is "object" or "array"; `forks` False records exec only, as `eslogger exec` does; `stat`
+    False leaves what stat(2) says of files out, which is most of a line and which nothing reads."""
 
-    def __init__(self, name, version=9, tokens="object", forks=True, first_pid=4100):
+    def __init__(self, name, version=9, tokens="object", forks=True, first_pid=4100, stat=True):
         self.random = random.Random(name)
-        self.version, self.tokens, self.forks = version, tokens, forks
+        self.version, self.tokens, self.forks, self.stat = version, tokens, forks, stat
         self.boot = 1_795_500_000 * SECOND  # 2026-11-24T06:00:00Z
         self.now = self.boot + 7_512 * SECOND + self.random.randrange(SECOND)
         self.pid, self.pidversion = first_pid, 3 * first_pid
@@ -148,7 +149,8 @@ class Mac:
             return value
         keys = list(value)
         self.random.shuffle(keys)
-        return {key: self.shuffled(value[key]) for key in keys}
+        return {key: {} if key == "stat" and not self.stat and isinstance(value[key], dict)
+                else self.shuffled(value[key]) for key in keys}
 
     def last_line(self, to="events.ndjson"):
         """Takes the last line out, to be put in elsewhere."""
