@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
+use vedette::code_signature::{self, CodeSignature};
+
+#[path = "profile/requirement.rs"]
+mod requirement;
 
 const TEAM: &str = "ABCDE12345";
 const FILES: [&str; 4] = [
@@ -224,4 +228,45 @@ fn the_removal_profile_takes_the_place_of_the_policy_and_keeps_the_extension_all
     assert_eq!(removal["AllowedSystemExtensions"], policy["AllowedSystemExtensions"]);
     assert_eq!(removal["RemovableSystemExtensions"], policy["NonRemovableSystemExtensions"]);
     assert!(removal.get("NonRemovableSystemExtensions").is_none());
+}
+
+/// Programs that a signing tool signed with certificates made for this: `tests/data/signed/README.md`.
+fn signed(name: &str) -> (String, Vec<CodeSignature>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/signed").join(name);
+    let signatures = code_signature::read(&path).expect("it is signed");
+    (path.to_string_lossy().into_owned(), signatures)
+}
+
+#[test]
+fn the_requirement_is_satisfied_by_the_signed_program_and_by_no_other() {
+    let (program, _) = signed("sensor");
+    let folder = folder();
+    let (code, _, stderr) = profile(folder.path(), &["--signed-binary", &program]);
+    assert_eq!(code, 0, "{stderr}");
+    let Some(root) = plistlib(&folder.path().join("full-disk-access.mobileconfig")) else { return };
+    let entry = &root["PayloadContent"][0]["Services"]["SystemPolicyAllFiles"][0];
+    let requirement = entry["CodeRequirement"].as_str().expect("a requirement");
+    for (name, satisfied) in [
+        ("sensor", true),
+        ("sensor-next-build", true),
+        ("other-identifier", false),
+        ("other-team", false),
+        ("self-signed", false),
+        ("adhoc", false),
+    ] {
+        let (_, signatures) = signed(name);
+        assert!(!signatures.is_empty());
+        for signature in &signatures {
+            assert_eq!(requirement::satisfies(signature, requirement), satisfied, "{name}: {requirement}");
+        }
+    }
+    for (name, reason) in
+        [("other-identifier", "name the program of the extension"), ("adhoc", "no team signed it")]
+    {
+        let (code, _, stderr) = profile(folder.path(), &["--signed-binary", &signed(name).0]);
+        assert_eq!(code, 2);
+        assert!(stderr.contains(reason), "{stderr}");
+    }
+    let (code, _, stderr) = profile(folder.path(), &["--signed-binary", &program, "--team-id", "ZZZZZ99999"]);
+    assert!(code == 2 && stderr.contains("signed it, and not ZZZZZ99999"), "{stderr}");
 }
