@@ -99,9 +99,19 @@ impl Exception {
         };
         Program::new(&self.condition, &mut crate::schema::schema(), &crate::detector::query_options())?;
         let until = compare(Comparison::LessOrEqual, "@timestamp", &timestamp::format(self.expires), at);
-        filter.condition = Expr { kind: ExprKind::And(vec![filter.condition, until]), span: at };
+        filter.condition =
+            Expr { kind: ExprKind::And(vec![filter.condition, until, not_of_a_selftest()?]), span: at };
         Ok(filter)
     }
+}
+
+/// A condition that the events of `vedette selftest`'s package do not meet: no exception hides them. Whoever gives another
+/// package such an identifier gains nothing but alerts.
+fn not_of_a_selftest() -> Result<Expr, Vec<Diagnostic>> {
+    let pattern = crate::identity::selftest_id("*");
+    let query = eql::parse(&format!("any where not vedette.package.identifier like \"{pattern}\""))?;
+    let Body::Event(filter) = query.body else { return Err(Vec::new()) };
+    Ok(filter.condition)
 }
 
 /// Takes what `exceptions` are for out of a rule's query. Only those on events change it.

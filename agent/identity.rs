@@ -32,6 +32,12 @@ pub fn sensor_id() -> String {
     format!("{PREFIX}.sensor")
 }
 
+/// Returns the identifier of a self-test's package, of the number that it is told by; for a number of `*` the pattern of
+/// all of them.
+pub fn selftest_id(nonce: &str) -> String {
+    format!("{PREFIX}.selftest.{nonce}")
+}
+
 /// Returns the subsystem of what is written to unified logging.
 pub fn subsystem() -> String {
     sensor_id()

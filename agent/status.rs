@@ -92,6 +92,9 @@ pub struct Source {
     pub state: String,
     /// What a person should know or do.
     pub message: Option<String>,
+    /// What keeps it, for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
     /// Events received.
     pub received: u64,
     /// Events dropped because the sensor was too slow, by kind.
@@ -100,6 +103,23 @@ pub struct Source {
     pub missing: BTreeMap<String, u64>,
     /// Messages that did not come, by the numbers that count all kinds.
     pub missing_in_all: u64,
+}
+
+/// What keeps a source from running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The program is not signed with Apple's entitlement.
+    NotEntitled,
+    /// It lacks Full Disk Access.
+    NotPermitted,
+    /// It does not run as root.
+    NotPrivileged,
+    /// macOS serves no more clients.
+    TooManyClients,
+    /// Something else, which the message says; or what a newer sensor knows.
+    #[serde(other)]
+    Other,
 }
 
 /// What has come by.

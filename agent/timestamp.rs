@@ -83,6 +83,14 @@ pub fn parse_value(text: &str) -> Result<i64, TimestampError> {
         .ok_or(TimestampError::OutOfRange)
 }
 
+/// Parses the time of an entry as `log show --style ndjson` writes it, `2026-11-24 08:05:29.894123+0100`, into
+/// nanoseconds since 1970; `None` where it is none.
+pub fn parse_log(text: &str) -> Option<i64> {
+    let (head, zone) = text.split_at_checked(text.len().checked_sub(5)?)?;
+    let (hours, minutes) = zone.split_at_checked(3)?;
+    parse(&format!("{}{hours}:{minutes}", head.replacen(' ', "T", 1))).ok()
+}
+
 /// Converts whole milliseconds since 1970 into nanoseconds.
 pub fn from_millis(millis: i64) -> Result<i64, TimestampError> {
     millis.checked_mul(NANOS_PER_MILLI).ok_or(TimestampError::OutOfRange)

@@ -117,3 +117,41 @@ fn suggestions_load_and_are_switched_off() {
     }
     assert!(count >= 4, "{count} suggestions");
 }
+
+#[test]
+fn no_exception_hides_a_self_test() {
+    let recording = data().join("replay/root-postinstall/events.ndjson");
+    let recorded = fs::read_to_string(recording).expect("a recording");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let alerts = |package: &str, on: &str| {
+        let events = folder.path().join("events.ndjson");
+        // As `vedette selftest` does it: its own package, and a connection that does not leave the Mac.
+        let text = recorded.replace("com.example.tool", package).replace("203.0.113.10", "127.0.0.1");
+        assert_ne!(text, recorded);
+        fs::write(&events, text).expect("a writable folder");
+        let file = folder.path().join("all.toml");
+        let exception = format!(
+            "[[exceptions]]\nid = \"all\"\nrules = [\"*\"]\non = \"{on}\"\ncondition = 'any where true'\n\
+             owner = \"x\"\nreason = \"x\"\nexpires = 2099-12-31\n"
+        );
+        fs::write(&file, exception).expect("a writable folder");
+        let files = exception::load(&file).expect("it can be read");
+        let exceptions = files.into_iter().flat_map(|file| file.exceptions).collect();
+        let rules = RuleSet::load_over(schema::schema(), rule::builtin(), exceptions);
+        assert_eq!(rules.findings, []);
+        let mut ids = Vec::new();
+        let lines = vec![Lines::open(&events).expect("a recording")];
+        replay::run(&rules, lines, &Options::default(), |output| {
+            if let Output::Alert(alert) = output {
+                ids.push(alert.rule.id.clone());
+            }
+            ControlFlow::<Infallible>::Continue(())
+        });
+        ids
+    };
+    for on in ["event", "alert"] {
+        assert_eq!(alerts("com.example.else", on), Vec::<String>::new(), "{on}");
+        let own = vedette::identity::selftest_id("0123456789abcdef");
+        assert_eq!(alerts(&own, on), ["99239e7d-b0d4-46e3-8609-acafcf99f68c"], "{on}");
+    }
+}

@@ -7,12 +7,14 @@
 
 mod alerts;
 mod completions;
+mod doctor;
 mod hunt;
 mod output;
 mod profile;
 mod replay;
 mod rules;
 mod run;
+mod selftest;
 mod status;
 
 use std::process::ExitCode;
@@ -40,6 +42,10 @@ enum Command {
     Rules(rules::Command),
     /// Show what the running sensor does
     Status(status::Arguments),
+    /// Say what keeps the sensor from working, and the next step
+    Doctor(doctor::Arguments),
+    /// Install a harmless package and see whether its alert arrives
+    Selftest(selftest::Arguments),
     /// List, follow and show the alerts in the alert file
     Alerts(alerts::Arguments),
     /// Write the configuration profiles that an MDM deploys
@@ -75,6 +81,8 @@ pub fn main() -> ExitCode {
         Command::Hunt(arguments) => hunt::run(&arguments),
         Command::Rules(command) => rules::run(&command),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Selftest(arguments) => selftest::run(&arguments),
         Command::Alerts(arguments) => alerts::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io::{IsTerminal, Write};
 
+use anyhow::Context;
+
+use crate::alert::json_line;
 use crate::readable::Style;
 
 /// The width that is assumed where a terminal does not say its own.
@@ -30,6 +33,36 @@ pub(super) fn style(json: bool) -> Option<Style> {
 /// panic.
 pub(super) fn say(message: fmt::Arguments<'_>) {
     let _ = std::io::stderr().lock().write_fmt(message);
+}
+
+/// Writes a document for programs: JSON in a line, or a property list.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn machine(document: &serde_json::Value, plist: bool) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    if plist {
+        plist::to_writer_xml(&mut stdout, &without_nulls(document.clone())).context("standard output")?;
+        writeln!(stdout)?;
+    } else {
+        writeln!(stdout, "{}", json_line(document))?;
+    }
+    Ok(())
+}
+
+/// A property list has no null.
+pub(super) fn without_nulls(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(object) => object
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key, without_nulls(value)))
+            .collect(),
+        serde_json::Value::Array(items) => {
+            items.into_iter().filter(|item| !item.is_null()).map(without_nulls).collect()
+        }
+        value => value,
+    }
 }
 
 fn choose(

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 
 use super::output;
-use crate::alert::json_line;
 use crate::config::{self, Paths};
 use crate::readable::{Style, visible};
 use crate::status::{STALE, State, Status};
@@ -41,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Some(status) = read(&path)? else {
         if arguments.plist || output::style(arguments.json).is_none() {
             let absent = serde_json::json!({ "state": "never_started", "file": path.display().to_string() });
-            write_machine(&absent, arguments.plist)?;
+            output::machine(&absent, arguments.plist)?;
         }
         output::say(format_args!(
             "{}: there is no status, so the sensor has never run here; `vedette doctor` says what keeps it\n",
@@ -54,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(style) if !arguments.plist => {
             std::io::stdout().lock().write_all(page(&seen, style).as_bytes())?;
         }
-        _ => write_machine(&seen.to_json()?, arguments.plist)?,
+        _ => output::machine(&seen.to_json()?, arguments.plist)?,
     }
     Ok(if seen.works() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -80,32 +79,6 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Option<Status>> {
         bail!("{}: it is larger than {} MiB: this is no status", shown(), MAX_FILE >> 20);
     }
     serde_json::from_str(&text).map(Some).with_context(shown)
-}
-
-fn write_machine(document: &serde_json::Value, plist: bool) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    if plist {
-        plist::to_writer_xml(&mut stdout, &without_nulls(document.clone())).context("standard output")?;
-        writeln!(stdout)?;
-    } else {
-        writeln!(stdout, "{}", json_line(document))?;
-    }
-    Ok(())
-}
-
-/// A property list has no null.
-fn without_nulls(value: serde_json::Value) -> serde_json::Value {
-    match value {
-        serde_json::Value::Object(object) => object
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key, without_nulls(value)))
-            .collect(),
-        serde_json::Value::Array(items) => {
-            items.into_iter().filter(|item| !item.is_null()).map(without_nulls).collect()
-        }
-        value => value,
-    }
 }
 
 /// A status, and how old it is.

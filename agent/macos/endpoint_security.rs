@@ -17,6 +17,7 @@ use endpoint_sec::{Client, Message};
 
 use super::bootstrap::{self, Listed};
 use super::process;
+use crate::status::Reason;
 
 /// What the source is called in the status.
 pub(super) const NAME: &str = "endpoint_security";
@@ -181,6 +182,19 @@ fn skipped(next: &AtomicU64, number: u64) -> u64 {
     let expected = next.load(Relaxed);
     next.store(number.saturating_add(1), Relaxed);
     if expected == u64::MAX { 0 } else { number.saturating_sub(expected) }
+}
+
+impl Trouble {
+    /// Returns it in a word, for programs.
+    pub(super) fn reason(self) -> Reason {
+        match self {
+            Trouble::New(NewClientError::NotEntitled) => Reason::NotEntitled,
+            Trouble::New(NewClientError::NotPermitted) => Reason::NotPermitted,
+            Trouble::New(NewClientError::NotPrivileged) => Reason::NotPrivileged,
+            Trouble::New(NewClientError::TooManyClients) => Reason::TooManyClients,
+            _ => Reason::Other,
+        }
+    }
 }
 
 impl fmt::Display for Trouble {

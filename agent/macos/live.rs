@@ -124,6 +124,7 @@ impl Live {
                 }
                 source.state = "waiting".to_owned();
                 source.message = Some(why.clone());
+                source.reason = Some(trouble.reason());
                 log::error!(target: "sensor", "{why}");
                 let _ = writeln!(std::io::stderr(), "vedette: {why}");
                 self.sensor.degrade(NAME, why);
@@ -138,7 +139,7 @@ impl Live {
                 self.running = true;
                 let source = self.sensor.source(NAME);
                 source.state = "running".to_owned();
-                source.message = None;
+                (source.message, source.reason) = (None, None);
                 log::info!(target: "sensor", "events are received; {} processes ran already", listed.len());
                 self.sensor.recover(NAME);
             }

@@ -125,7 +125,7 @@ fn for_programs() {
     let silent = Seen::new(running(), at("2026-11-24T12:00:00.000Z")).to_json().expect("JSON");
     assert_eq!((&silent["state"], &silent["age_s"]), (&"silent".into(), &9897.into()));
     let mut text = Vec::new();
-    plist::to_writer_xml(&mut text, &without_nulls(json)).expect("memory");
+    plist::to_writer_xml(&mut text, &output::without_nulls(json)).expect("memory");
     let text = String::from_utf8(text).expect("XML is text");
     assert!(text.contains("<key>state</key>\n\t<string>degraded</string>"), "{text}");
     let read: Status = plist::from_bytes(text.as_bytes()).expect("it reads back");
