@@ -99,6 +99,15 @@ pub struct EngineStatus {
     pub keys_left_out: u64,
 }
 
+/// What an [`Engine`] has counted of one program since it was added, or since the engine was reloaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProgramCounts {
+    /// Records that the program was evaluated for.
+    pub evaluations: u64,
+    /// Matches.
+    pub matches: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Running<R> {
     /// The query as it is printed.
@@ -108,6 +117,7 @@ pub(crate) struct Running<R> {
     pub(crate) pipes: Vec<PipeState<R>>,
     /// Since `head` has passed what it may, nothing more can come out.
     pub(crate) done: bool,
+    pub(crate) counts: ProgramCounts,
 }
 
 #[derive(Debug)]
@@ -160,11 +170,18 @@ impl<R: Record> Engine<R> {
             pipes.map(|pipe| PipeState { pipe, passed: 0, held: VecDeque::new() }).collect();
         let done = pipes.iter().any(|state| state.pipe.count == 0);
         let relations = Relations::new(program.relations, program.lineage);
-        Running { text: program.text, state, relations, pipes, done }
+        let counts = ProgramCounts::default();
+        Running { text: program.text, state, relations, pipes, done, counts }
     }
 
     /// Shows a record to all programs; what comes of it is appended to `out`.
     pub fn push(&mut self, record: &R, out: &mut Vec<Outcome<R>>) {
+        self.push_noting(record, out, |_| {});
+    }
+
+    /// Shows a record to all programs like [`push`](Engine::push), and says of each program that was evaluated, by its
+    /// number, when it is done: whoever has a clock can tell by that what each of them costs.
+    pub fn push_noting(&mut self, record: &R, out: &mut Vec<Outcome<R>>, mut done_with: impl FnMut(usize)) {
         self.events += 1;
         let time = record.time();
         self.late += u64::from(time < self.clock.previous);
@@ -172,10 +189,11 @@ impl<R: Record> Engine<R> {
             self.pass(out);
         }
         for index in 0..self.programs.len() {
-            let Running { state, relations, done, .. } = &mut self.programs[index];
+            let Running { state, relations, done, counts, .. } = &mut self.programs[index];
             if *done {
                 continue;
             }
+            counts.evaluations += 1;
             relations.learn(record);
             let related = |relation: usize, record: &R| relations.related(relation, record);
             match state {
@@ -196,6 +214,7 @@ impl<R: Record> Engine<R> {
                     self.bound();
                 }
             }
+            done_with(index);
         }
     }
 
@@ -242,6 +261,11 @@ impl<R: Record> Engine<R> {
         }
     }
 
+    /// Returns what has been counted of a program; nothing of one that does not exist.
+    pub fn counts(&self, program: usize) -> ProgramCounts {
+        self.programs.get(program).map_or_else(ProgramCounts::default, |running| running.counts)
+    }
+
     /// Lets the time that has passed take effect.
     fn pass(&mut self, out: &mut Vec<Outcome<R>>) {
         let now = self.clock.now;
@@ -274,6 +298,7 @@ impl<R: Record> Engine<R> {
         out: &mut Vec<Outcome<R>>,
     ) {
         self.serial += 1;
+        self.programs[index].counts.matches += 1;
         let matched = Match { program: index, serial: self.serial, events, keys };
         self.programs[index].pipe(0, matched, out);
     }
@@ -419,7 +444,7 @@ impl Relations {
         }
     }
 
-    fn related<R: Record>(&self, index: usize, record: &R) -> bool {
+    pub(crate) fn related<R: Record>(&self, index: usize, record: &R) -> bool {
         let Some(lineage) = &self.lineage else { return false };
         let known = &self.known[index].set;
         let is_known = |value: Value<'_>| part(value).is_some_and(|entity| known.contains(&entity));
@@ -436,10 +461,13 @@ impl Relations {
 impl Filter {
     /// Returns whether the record is of the category and satisfies the condition.
     pub(crate) fn holds<R: Record>(&self, context: &Context<'_, R>) -> bool {
-        let category = match &self.category {
+        self.is_of_category(context.record) && self.condition.holds(context)
+    }
+
+    pub(crate) fn is_of_category<R: Record>(&self, record: &R) -> bool {
+        match &self.category {
             None => true,
-            Some(name) => context.record.category().any(|value| value.as_str() == Some(name)),
-        };
-        category && self.condition.holds(context)
+            Some(name) => record.category().any(|value| value.as_str() == Some(name)),
+        }
     }
 }

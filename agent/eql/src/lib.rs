@@ -17,6 +17,7 @@ mod diagnostic;
 mod engine;
 mod fold;
 mod function;
+mod judgement;
 mod key;
 mod network;
 mod parse;
@@ -36,7 +37,8 @@ mod wildcard;
 
 pub use compile::{Clause, Lineage, Options, Program, ProgramKind};
 pub use diagnostic::{Diagnostic, Level, Position, Span};
-pub use engine::{Engine, EngineOptions, EngineStatus, Match, Outcome};
+pub use engine::{Engine, EngineOptions, EngineStatus, Match, Outcome, ProgramCounts};
+pub use judgement::Judgement;
 pub use parse::{Limits, parse, parse_within};
 pub use record::Record;
 pub use reload::Reloaded;
