@@ -1,5 +1,7 @@
 //! The detector: loaded rules over the stream of events, and the alerts that come of it.
 
+mod cost;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use crate::normaliser::Normaliser;
 use crate::recent::RecentIds;
 use crate::rule::{Content, Finding, Rule, RuleFile};
 use crate::schema::FIELDS;
+
+pub use cost::Cost;
 
 /// A rule and its program.
 #[derive(Clone, Debug)]
@@ -204,6 +208,8 @@ pub struct Detector {
     given: RecentIds,
     /// `None` where every alert is given, as in a replay.
     budget: Option<Budget>,
+    /// `None` where nobody asks what rules cost.
+    sampler: Option<cost::Sampler>,
     outcomes: Vec<Outcome<Event>>,
     counts: HashMap<String, u64>,
     repeated: u64,
@@ -213,17 +219,23 @@ pub struct Detector {
 /// An exception and how often it has done something.
 struct Excepting {
     loaded: exception::Loaded,
+    /// For each of its effects, the number of the rule.
+    rules: Vec<Option<usize>>,
     hits: u64,
 }
 
 struct Running {
     rule: Arc<Rule>,
     keys: Vec<String>,
+    /// What it has cost, without what the engine has counted since the last reload.
+    cost: Cost,
 }
 
 impl Excepting {
-    fn new(loaded: &exception::Loaded) -> Self {
-        Excepting { loaded: loaded.clone(), hits: 0 }
+    fn new(loaded: &exception::Loaded, rules: &[Running]) -> Self {
+        let number = |id: &str| rules.iter().position(|running| running.rule.id == id);
+        let numbers = loaded.effects.iter().map(|(id, _)| number(id)).collect();
+        Excepting { loaded: loaded.clone(), rules: numbers, hits: 0 }
     }
 
     /// Whether it withholds an alert of a rule whose last event is `event`.
@@ -235,7 +247,7 @@ impl Excepting {
 
 impl Running {
     fn new(loaded: &Loaded) -> Self {
-        Running { rule: loaded.rule.clone(), keys: loaded.program.keys().to_vec() }
+        Running { rule: loaded.rule.clone(), keys: loaded.program.keys().to_vec(), cost: Cost::default() }
     }
 }
 
@@ -249,7 +261,7 @@ impl Detector {
     /// Makes a detector that runs `rules`.
     pub fn new(rules: &RuleSet) -> Self {
         let mut engine = Engine::new(EngineOptions { follow: true, ..EngineOptions::default() });
-        let running = rules
+        let running: Vec<Running> = rules
             .rules
             .iter()
             .map(|loaded| {
@@ -259,11 +271,12 @@ impl Detector {
             .collect();
         Detector {
             engine,
+            exceptions: rules.exceptions.iter().map(|own| Excepting::new(own, &running)).collect(),
             rules: running,
-            exceptions: rules.exceptions.iter().map(Excepting::new).collect(),
             alerted: BTreeMap::new(),
             given: RecentIds::new(MAX_GIVEN),
             budget: None,
+            sampler: None,
             outcomes: Vec::new(),
             counts: HashMap::new(),
             repeated: 0,
@@ -287,11 +300,16 @@ impl Detector {
                 (old, loaded.program.clone())
             })
             .collect();
+        let costs: HashMap<String, Cost> =
+            self.costs().into_iter().map(|(rule, cost)| (rule.id.clone(), cost)).collect();
         let reloaded = self.engine.reload(programs, &mut self.outcomes);
         self.drain(normaliser, alerts);
         self.rules = rules.rules.iter().map(Running::new).collect();
+        for running in &mut self.rules {
+            running.cost = costs.get(&running.rule.id).copied().unwrap_or_default();
+        }
         let hits = self.hits();
-        self.exceptions = rules.exceptions.iter().map(Excepting::new).collect();
+        self.exceptions = rules.exceptions.iter().map(|own| Excepting::new(own, &self.rules)).collect();
         for excepting in &mut self.exceptions {
             excepting.hits = hits.get(&excepting.loaded.exception.id).copied().unwrap_or(0);
         }
@@ -303,6 +321,13 @@ impl Detector {
     #[must_use]
     pub fn with_budget(mut self, per_minute: u32) -> Self {
         self.budget = Some(Budget::new(per_minute));
+        self
+    }
+
+    /// Times a sample of events, so that [`costs`](Self::costs) knows how long each rule takes.
+    #[must_use]
+    pub fn with_timing(mut self) -> Self {
+        self.sampler = Some(cost::Sampler::new());
         self
     }
 
@@ -319,11 +344,27 @@ impl Detector {
     /// Shows an event to the rules; what comes of it is appended to `alerts`. The normaliser is asked for
     /// what an alert says about processes and losses.
     pub fn push(&mut self, event: &Event, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
-        for Excepting { loaded, hits } in &mut self.exceptions {
-            let on_event = matches!(loaded.exception.on, On::Event(_));
-            *hits += u64::from(on_event && loaded.effects.iter().any(|(_, effect)| effect.matches(event)));
+        for Excepting { loaded, rules, hits } in &mut self.exceptions {
+            if !matches!(loaded.exception.on, On::Event(_)) {
+                continue;
+            }
+            let mut hit = false;
+            for ((_, effect), rule) in loaded.effects.iter().zip(rules) {
+                if effect.matches(event) {
+                    hit = true;
+                    let running = rule.and_then(|rule| self.rules.get_mut(rule));
+                    running.into_iter().for_each(|running| running.cost.excepted += 1);
+                }
+            }
+            *hits += u64::from(hit);
         }
-        self.engine.push(event, &mut self.outcomes);
+        match self.sampler.as_mut().and_then(cost::Sampler::next) {
+            None => self.engine.push(event, &mut self.outcomes),
+            Some(mut watch) => self.engine.push_noting(event, &mut self.outcomes, |program| {
+                let passed = watch.lap() * cost::EVERY;
+                self.rules.get_mut(program).into_iter().for_each(|running| running.cost.time += passed);
+            }),
+        }
         self.drain(normaliser, alerts);
     }
 
@@ -362,6 +403,20 @@ impl Detector {
         self.exceptions.iter().map(|own| (own.loaded.exception.id.clone(), own.hits)).collect()
     }
 
+    /// Returns what each rule has cost, in the order of loading. What a rule with the same id did before a reload
+    /// counts.
+    pub fn costs(&self) -> Vec<(&Arc<Rule>, Cost)> {
+        let all = self.rules.iter().enumerate().map(|(program, running)| {
+            let counted = self.engine.counts(program);
+            let mut cost = running.cost;
+            cost.evaluations += counted.evaluations;
+            cost.matches += counted.matches;
+            cost.alerts = self.counts.get(&running.rule.id).copied().unwrap_or(0);
+            (&running.rule, cost)
+        });
+        all.collect()
+    }
+
     /// Returns how many alerts went beyond their rules' budgets.
     pub fn left_out(&self) -> u64 {
         self.left_out
@@ -391,7 +446,7 @@ impl Detector {
         normaliser: &mut Normaliser,
         summaries: &mut Vec<Alert>,
     ) -> Option<Alert> {
-        let running = self.rules.get(found.program)?;
+        let running = self.rules.get_mut(found.program)?;
         let join_keys: Vec<_> = running.keys.iter().cloned().zip(found.keys).collect();
         let present: Vec<&Event> = found.events.iter().flatten().collect();
         let (first, last) = (present.first()?.order, present.last()?.order);
@@ -399,6 +454,7 @@ impl Detector {
         if let Some(excepting) = self.exceptions.iter_mut().find(|own| own.withholds(&running.rule.id, event))
         {
             excepting.hits += 1;
+            running.cost.excepted += 1;
             // One line: what is withheld can be looked for.
             let Exception { id, owner, .. } = &*excepting.loaded.exception;
             let line = format!("withheld by the exception {id} of {owner}: {}", running.rule.name);

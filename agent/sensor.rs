@@ -22,7 +22,7 @@ use crate::observation::{Flow, Observation};
 use crate::sink::{
     self, Delivered, Delivery, Lane, LaneOptions, LaneStart, Readers, Rotation, Sink, Trust, UnifiedLogSink,
 };
-use crate::status::{self, BlindWindow, State, Status};
+use crate::status::{self, BlindWindow, RuleCost, State, Status};
 use crate::timestamp;
 
 mod connections;
@@ -151,7 +151,7 @@ impl Sensor {
         };
         let mut sensor = Sensor {
             normaliser,
-            detector: Detector::new(&rules).with_budget(settings.alerts_per_minute),
+            detector: Detector::new(&rules).with_budget(settings.alerts_per_minute).with_timing(),
             host,
             settings,
             telemetry,
@@ -414,6 +414,12 @@ impl Sensor {
         status.state = state;
         status.problems = self.problems.iter().map(|(what, why)| ((*what).to_owned(), why.clone())).collect();
         status.rules.alerts = self.detector.counts().iter().map(|(id, count)| (id.clone(), *count)).collect();
+        status.rules.costs = self
+            .detector
+            .costs()
+            .into_iter()
+            .map(|(rule, cost)| (rule.id.clone(), RuleCost::new(rule, cost)))
+            .collect();
         status.exceptions = self.detector.hits();
         status.events.evaluated = engine.events;
         status.events.late = engine.late;

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::detector::Cost;
+use crate::rule::Rule;
 use crate::sink::LaneStatus;
 
 /// How often the sensor rewrites it, in seconds.
@@ -82,6 +84,26 @@ pub struct Rules {
     pub blind: Vec<String>,
     /// Alerts since the start, by rule id.
     pub alerts: BTreeMap<String, u64>,
+    /// What each loaded rule has done and cost since the start, by its id.
+    pub costs: BTreeMap<String, RuleCost>,
+}
+
+/// What a rule has done and cost since the start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuleCost {
+    /// Its name.
+    pub name: String,
+    /// Events that it was evaluated for.
+    pub evaluations: u64,
+    /// Matches, whether an alert came of them or not.
+    pub matches: u64,
+    /// Alerts.
+    pub alerts: u64,
+    /// Events that exceptions took from it, and alerts that they withheld.
+    pub excepted: u64,
+    /// Time spent on it in nanoseconds, estimated from one event in 251.
+    pub time_ns: u64,
 }
 
 /// A source of events.
@@ -196,6 +218,20 @@ pub struct BlindWindow {
     pub to: String,
     /// Why.
     pub why: String,
+}
+
+impl RuleCost {
+    /// Makes it from what a detector says of a rule.
+    pub fn new(rule: &Rule, cost: Cost) -> Self {
+        RuleCost {
+            name: rule.name.clone(),
+            evaluations: cost.evaluations,
+            matches: cost.matches,
+            alerts: cost.alerts,
+            excepted: cost.excepted,
+            time_ns: u64::try_from(cost.time.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 impl File {

@@ -1,5 +1,6 @@
 //! `vedette status`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use anyhow::{Context, bail};
 use super::output;
 use crate::config::{self, Paths};
 use crate::readable::{Style, visible};
-use crate::status::{STALE, State, Status};
+use crate::status::{RuleCost, STALE, State, Status};
 use crate::timestamp;
 
 /// What `vedette status` takes.
@@ -154,13 +155,14 @@ pub(super) fn page(seen: &Seen, style: Style) -> String {
     for (index, (rule, count)) in rules.alerts.iter().enumerate() {
         page.row(if index == 0 { "alerts" } else { "" }, &format!("{count} of {rule}"));
     }
-    for (index, (exception, hits)) in status.exceptions.iter().enumerate() {
-        page.row(if index == 0 { "excepted" } else { "" }, &format!("{hits} by {exception}"));
-    }
     if status.events.alerts_left_out > 0 {
         let left_out = format!("{} more, beyond the budget of their rules", status.events.alerts_left_out);
         page.row("", &left_out);
     }
+    for (index, (exception, hits)) in status.exceptions.iter().enumerate() {
+        page.row(if index == 0 { "excepted" } else { "" }, &format!("{hits} by {exception}"));
+    }
+    costs(&mut page, &rules.costs);
     for (name, source) in &status.sources {
         let dropped: u64 = source.dropped.values().sum();
         let dropped = if dropped > 0 { format!(", {dropped} dropped") } else { String::new() };
@@ -205,6 +207,26 @@ pub(super) fn page(seen: &Seen, style: Style) -> String {
         page.row("blind", &format!("{} to {}: {}", window.from, window.to, window.why));
     }
     page.text
+}
+
+/// How many of the dearest rules are shown; `--json` has all.
+const DEAREST: usize = 3;
+
+/// The rules that take the most time.
+fn costs(page: &mut Page, costs: &BTreeMap<String, RuleCost>) {
+    let total: u64 = costs.values().fold(0, |total, cost| total.saturating_add(cost.time_ns));
+    let mut dearest: Vec<&RuleCost> = costs.values().filter(|cost| cost.time_ns > 0).collect();
+    dearest.sort_by_key(|cost| std::cmp::Reverse(cost.time_ns));
+    for (index, cost) in dearest.into_iter().take(DEAREST).enumerate() {
+        let seconds = cost.time_ns as f64 / 1e9;
+        let share = cost.time_ns as f64 / total as f64 * 100.0;
+        let each = cost.time_ns / cost.evaluations.max(1);
+        let line = format!(
+            "{seconds:.2} s ({share:.0}% of all rules), {each} ns an event: {}; {} matches, {} excepted",
+            cost.name, cost.matches, cost.excepted
+        );
+        page.row(if index == 0 { "dearest" } else { "" }, &line);
+    }
 }
 
 fn evicted(text: &str, evicted: u64) -> String {

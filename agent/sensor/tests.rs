@@ -435,3 +435,32 @@ fn reloads_lose_no_sequence_and_leave_nothing_behind() {
     }
     assert!(alerts > 10, "{alerts}");
 }
+
+/// What rules cost stands in the status, over reloads too; an exception's work is told of the rule that it was done to.
+#[test]
+fn the_status_says_what_each_rule_has_done() {
+    const RULE: &str = "99239e7d-b0d4-46e3-8609-acafcf99f68c";
+    let exception = "[[exceptions]]\nid = \"all\"\nrules = [\"99239e7d-b0d4-46e3-8609-acafcf99f68c\"]\n\
+                     condition = 'network where true'\nowner = \"o\"\nreason = \"r\"\nexpires = 2099-01-01\n";
+    let excepted = crate::exception::parse(Path::new("e.toml"), exception).exceptions;
+    assert_eq!(excepted.len(), 1);
+    let excepting = RuleSet::load_over(crate::schema::schema(), rule::builtin(), excepted);
+    let (_folder, folder) = temporary();
+    let config = config(&folder);
+    let recording =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/replay/silver-sparrow/events.ndjson");
+    let mut sensor = start(&config, START);
+    for _ in 0..300 {
+        show(&mut sensor, std::slice::from_ref(&recording));
+    }
+    sensor.reload(&excepting, &[]);
+    show(&mut sensor, std::slice::from_ref(&recording));
+    let events = sensor.detector.status().events;
+    sensor.stop(START, "the test ends");
+    let cost = status_of(&config).rules.costs.remove(RULE).expect("its cost");
+    assert_eq!(cost.name, "Installer package starts a shell, and a download tool connects out");
+    assert!(cost.evaluations > 0 && cost.evaluations <= events, "{cost:?} of {events} events");
+    // The same recording again matches again, and its alert is not written again.
+    assert_eq!((cost.matches, cost.alerts), (300, 1), "{cost:?}");
+    assert!(cost.excepted > 0 && cost.time_ns > 0, "{cost:?}");
+}

@@ -9,6 +9,17 @@ fn at(text: &str) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(timestamp::parse(text).expect("a time") as u64)
 }
 
+fn cost(name: &str, alerts: u64, time_ms: u64) -> RuleCost {
+    RuleCost {
+        name: name.into(),
+        evaluations: 1_292_513,
+        matches: alerts + 1,
+        alerts,
+        excepted: 1,
+        time_ns: time_ms * 1_000_000,
+    }
+}
+
 fn running() -> Status {
     let lane = LaneStatus { delivered: 3, ..LaneStatus::default() };
     Status {
@@ -27,6 +38,15 @@ fn running() -> Status {
             alerts: [
                 ("99239e7d-b0d4-46e3-8609-acafcf99f68c".into(), 1),
                 ("5b1d4f0e-6c3a-4d0f-9f63-2a1be7c5c1d8".into(), 2),
+            ]
+            .into(),
+            costs: [
+                (
+                    "99239e7d-b0d4-46e3-8609-acafcf99f68c".into(),
+                    cost("Installer package starts a shell", 1, 412),
+                ),
+                ("5b1d4f0e-6c3a-4d0f-9f63-2a1be7c5c1d8".into(), cost("Process connects out", 2, 137)),
+                ("not-yet-timed".into(), cost("A new rule", 0, 0)),
             ]
             .into(),
         },
@@ -94,6 +114,7 @@ fn pages() {
     let hostile = Status {
         version: "1\u{1b}[2J\n".into(),
         host_name: Some("\u{202e}mac".into()),
+        rules: Rules { costs: [("r".into(), cost("\u{1b}]0;forged\u{7}", 1, 1))].into(), ..Rules::default() },
         problems: [("a\nb".into(), "x".repeat(300))].into(),
         ..running()
     };
