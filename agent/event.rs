@@ -283,6 +283,11 @@ impl Event {
         Event(Arc::new(Inner { fields, dates: Dates::default() }))
     }
 
+    /// Returns whether it is the very same event as another, not merely an equal one.
+    pub fn is(&self, other: &Event) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Returns `@timestamp` as RFC 3339 text.
     pub fn time_text(&self) -> &str {
         self.0.dates.time.get_or_init(|| timestamp::format(self.time).into())

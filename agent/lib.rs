@@ -19,6 +19,7 @@ mod digest;
 pub mod doctor;
 pub mod event;
 pub mod exception;
+pub mod explain;
 pub mod health;
 pub mod hunt;
 pub mod identity;

@@ -3,6 +3,7 @@
 //! Everything that comes from an event was written by whoever is suspected: what is not a visible character is
 //! shown as `\u{…}`, so that nothing can forge a line or move a terminal's cursor.
 
+mod explanation;
 mod list;
 mod page;
 mod text;
@@ -10,9 +11,10 @@ mod whole;
 
 use std::fmt::Write;
 
+pub use self::explanation::explanation;
 pub use self::list::{Row, header, more, row, short_id};
 use self::page::Page;
-pub(crate) use self::text::{get, severity};
+pub(crate) use self::text::{get, severity, summary};
 pub use self::whole::{Whole, whole};
 use crate::alert::{Alert, AlertKind, is_deceptive};
 

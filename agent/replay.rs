@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
-use eql::EngineStatus;
+use eql::{EngineStatus, FieldId, Schema};
 
 use crate::alert::{Alert, AlertKind};
 use crate::detector::{Detector, RuleSet};
-use crate::event::Host;
+use crate::event::{Event, Host};
 use crate::normaliser::{self, Normaliser};
 use crate::observation::Observation;
 use crate::source::{Counters, Decoder, Item, Lines, Merge, Problem};
@@ -58,8 +58,9 @@ pub fn run<B>(
     options: &Options,
     mut each: impl FnMut(Output<'_>) -> ControlFlow<B>,
 ) -> (Summary, Option<B>) {
-    let mut merge = Merge::new(Decoder::recording(wanted(rules), false), files);
-    let mut pipeline: Option<Pipeline> = None;
+    let mut merge = Merge::new(recording(&rules.schema, fields(rules)), files);
+    let mut recorded = Recorded::new(options, rules.largest_window());
+    let mut detector = Detector::new(rules);
     let mut alerts = Vec::new();
     let mut summary = Summary::default();
     let mut deliver = |alerts: &mut Vec<Alert>, each: &mut dyn FnMut(Output<'_>) -> ControlFlow<B>| {
@@ -74,71 +75,91 @@ pub fn run<B>(
             Item::Problem(problem) => each(Output::Problem(&problem))?,
             Item::NotEvaluated(..) => {}
             Item::Observation(observation, position) => {
-                let pipeline = pipeline
-                    .get_or_insert_with(|| Pipeline::new(rules, options, tick(&observation).is_some()));
-                pipeline.push(position.index as u32, observation, &mut alerts);
-                deliver(&mut alerts, &mut each)?;
+                if let Some(event) = recorded.event(position.index as u32, observation)
+                    && let Some(normaliser) = recorded.normaliser()
+                {
+                    detector.push(&event, normaliser, &mut alerts);
+                    deliver(&mut alerts, &mut each)?;
+                }
             }
         }
         ControlFlow::Continue(())
     });
-    if let Some(pipeline) = &mut pipeline {
+    if let Some(normaliser) = recorded.normaliser() {
         if flow.is_continue() {
-            pipeline.detector.finish(&mut pipeline.normaliser, &mut alerts);
+            detector.finish(normaliser, &mut alerts);
             flow = deliver(&mut alerts, &mut each);
         }
-        summary.engine = pipeline.detector.status();
-        summary.alerts = pipeline.detector.counts().clone();
-        summary.exceptions = pipeline.detector.hits();
-        summary.repeated = pipeline.detector.repeated();
-        summary.processes_evicted = pipeline.normaliser.table().counts().evicted;
+        summary.engine = detector.status();
+        summary.alerts = detector.counts().clone();
+        summary.exceptions = detector.hits();
+        summary.repeated = detector.repeated();
+        summary.processes_evicted = normaliser.table().counts().evicted;
     }
     summary.read = merge.counters().clone();
     (summary, flow.break_value())
 }
 
-/// The fields that are kept of documents: those that rules read, the normaliser, and an alert's identity.
-fn wanted(rules: &RuleSet) -> Vec<(eql::FieldId, &str)> {
-    let mut ids: Vec<eql::FieldId> = normaliser::wanted().into_iter().map(|(_, id)| id).collect();
-    ids.extend(crate::alert::READ);
-    ids.extend(rules.rules.iter().flat_map(|loaded| loaded.program.fields()));
+/// The fields that rules read of documents.
+fn fields(rules: &RuleSet) -> Vec<FieldId> {
+    let own = rules.rules.iter().flat_map(|loaded| loaded.program.fields());
     let effects = rules.exceptions.iter().flat_map(|loaded| &loaded.effects);
-    ids.extend(effects.flat_map(|(_, effect)| effect.fields()));
-    ids.sort();
-    ids.dedup();
-    ids.into_iter().map(|id| (id, rules.schema.path(id))).collect()
+    own.chain(effects.flat_map(|(_, effect)| effect.fields())).copied().collect()
 }
 
-struct Pipeline {
-    normaliser: Normaliser,
-    detector: Detector,
+/// Returns a decoder that keeps of documents `fields`, what the normaliser reads, and what an alert's identity is made
+/// of.
+pub(crate) fn recording(schema: &Schema, fields: Vec<FieldId>) -> Decoder {
+    let mut ids: Vec<FieldId> = normaliser::wanted().into_iter().map(|(_, id)| id).collect();
+    ids.extend(crate::alert::READ);
+    ids.extend(fields);
+    ids.sort();
+    ids.dedup();
+    Decoder::recording(ids.into_iter().map(|id| (id, schema.path(id))), false)
+}
+
+/// Makes events of what a recording holds.
+pub(crate) struct Recorded {
+    host: Host,
+    largest_window: i64,
+    /// Made with the first observation, which says what orders events.
+    normaliser: Option<Normaliser>,
     /// Whether ticks order events; then what must be added to a wall time to make it one.
     offset: Option<i64>,
 }
 
-impl Pipeline {
-    fn new(rules: &RuleSet, options: &Options, ticks: bool) -> Self {
+impl Recorded {
+    /// Begins with a recording; `largest_window`, in nanoseconds, is that of the rules.
+    pub(crate) fn new(options: &Options, largest_window: i64) -> Self {
         let host = Host { id: options.host_id.as_str().into(), ..Host::default() };
-        let normaliser = Normaliser::new(normaliser::Options {
-            host,
-            ticks,
-            largest_window: rules.largest_window(),
-            ..normaliser::Options::default()
-        });
-        Pipeline { normaliser, detector: Detector::new(rules), offset: ticks.then_some(0) }
+        Recorded { host, largest_window, normaliser: None, offset: None }
     }
 
-    fn push(&mut self, stream: u32, mut observation: Observation<'_>, alerts: &mut Vec<Alert>) {
+    /// Returns the normaliser, once something has been observed.
+    pub(crate) fn normaliser(&mut self) -> Option<&mut Normaliser> {
+        self.normaliser.as_mut()
+    }
+
+    /// Returns the event of an observation, if it is one; `stream` tells files apart.
+    pub(crate) fn event(&mut self, stream: u32, mut observation: Observation<'_>) -> Option<Event> {
+        let own = tick(&observation);
+        let normaliser = self.normaliser.get_or_insert_with(|| {
+            self.offset = own.map(|_| 0);
+            Normaliser::new(normaliser::Options {
+                host: self.host.clone(),
+                ticks: own.is_some(),
+                largest_window: self.largest_window,
+                ..normaliser::Options::default()
+            })
+        });
         if let Some(offset) = &mut self.offset {
             let time = observation.time();
-            match tick(&observation) {
+            match own {
                 Some(tick) => *offset = tick.saturating_sub(time),
                 None => set_tick(&mut observation, time.saturating_add(*offset)),
             }
         }
-        if let Some(event) = self.normaliser.normalise(stream, observation) {
-            self.detector.push(&event, &mut self.normaliser, alerts);
-        }
+        normaliser.normalise(stream, observation)
     }
 }
 

@@ -398,6 +398,65 @@ fn a_mistake_in_a_rules_own_tests_is_reported_and_takes_no_rule_away() {
 }
 
 #[test]
+fn a_rule_is_explained_by_its_id_its_name_or_its_file() {
+    let folder = Folder::new();
+    let events = data("replay/thirty-seconds-and-one-millisecond/events.ndjson");
+    let name = "installer package starts a shell, and a download tool connects out";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = root.join("rules/macos/execution_installer_package_spawned_network_event.toml");
+    let mut said = Vec::new();
+    for rule in ["99239e7d-b0d4-46e3-8609-acafcf99f68c", name, file.to_str().expect("a path")] {
+        let (code, stdout, stderr) = run(folder.path(), &["rules", "explain", rule, &events]);
+        assert_eq!((code, stderr.as_str()), (0, "10 lines, 10 events, 0 lines skipped\n"), "{rule}");
+        let [document] = &json_lines(&stdout)[..] else { panic!("{stdout}") };
+        assert_eq!(
+            (&document["fired"], &document["silences"][0]["nearest"]["miss"]),
+            (&0.into(), &"late".into())
+        );
+        assert_eq!(document["silences"][0]["nearest"]["by_ns"], 1_000_000);
+        said.push(document["terms"].clone());
+    }
+    assert!(said.iter().all(|terms| *terms == said[0]));
+    let explain = |arguments: &[&str]| {
+        let mut all = vec!["rules", "explain"];
+        all.extend(arguments);
+        run(folder.path(), &all)
+    };
+    // No such rule, and which may be meant.
+    let (code, _, stderr) =
+        explain(&["installer package starts a shell and a download tool connects", &events]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("did you mean") && stderr.contains("99239e7d"), "{stderr}");
+    // A rule that does not load, one that is not EQL, and one that needs an end.
+    folder.write("broken.toml", "[rule]\nid = \"b\"\nname = \"b\"\nquery = 'process where'\n");
+    let (code, stdout, stderr) = explain(&["broken.toml", &events]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.starts_with("broken.toml:4:"), "{stderr}");
+    folder.write("kuery.toml", "[rule]\nid = \"k\"\nname = \"k\"\nlanguage = \"kuery\"\n");
+    assert_eq!(explain(&["kuery.toml", &events]).0, 2);
+    folder.write(
+        "sample.toml",
+        "[rule]\nid = \"s\"\nname = \"s\"\nquery = 'sample by x [a where true] [b where true]'\n",
+    );
+    let (code, _, stderr) = explain(&["sample.toml", &events]);
+    assert!(code == 1 && stderr.contains("sample"), "{code} {stderr}");
+    // Two rules of one name; a recording that is not there; a line that cannot be read.
+    for id in ["one", "two"] {
+        folder.write(
+            &format!("{id}.toml"),
+            format!("[rule]\nid = \"{id}\"\nname = \"same\"\nquery = 'any where true'\n"),
+        );
+    }
+    let (code, _, stderr) = explain(&["--rules", "one.toml", "--rules", "two.toml", "same", &events]);
+    assert!(code == 2 && stderr.contains("one, two"), "{code} {stderr}");
+    assert_eq!(explain(&["one.toml", "gone.ndjson"]).0, 2);
+    folder.write("bad.ndjson", "nonsense\n");
+    assert_eq!(explain(&["one.toml", "bad.ndjson"]).0, 0);
+    let (code, _, stderr) = explain(&["--strict", "one.toml", "bad.ndjson"]);
+    assert!(code == 2 && stderr.contains("bad.ndjson:1:"), "{code} {stderr}");
+}
+
+#[test]
 fn usage() {
     let folder = Folder::new();
     for (arguments, code) in [

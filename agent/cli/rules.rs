@@ -1,6 +1,7 @@
 //! `vedette rules`.
 
 mod exceptions;
+mod explain;
 mod test;
 
 use std::collections::HashMap;
@@ -30,6 +31,8 @@ pub(super) enum Command {
     Check(Check),
     /// Run the tests that rules bring along, or lie beside them
     Test(test::Arguments),
+    /// Say why a rule did or did not fire on recordings, and what came near
+    Explain(explain::Explain),
 }
 
 /// Which rules are loaded.
@@ -104,6 +107,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::List(arguments) => list(arguments),
         Command::Check(arguments) => check(arguments),
         Command::Test(arguments) => test::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
     }
 }
 

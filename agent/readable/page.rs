@@ -125,7 +125,7 @@ impl Page {
     }
 
     /// What it is in a word, and its name.
-    fn title(&mut self, word: &str, colour: Colour, name: &str) {
+    pub(super) fn title(&mut self, word: &str, colour: Colour, name: &str) {
         let room = self.style.width.saturating_sub(word.len() + 2).max(20);
         let name = self.paint(&shorten(&visible(name), room), Colour::Bold);
         let word = self.paint(word, colour);

@@ -17,7 +17,7 @@ pub(super) const MAX_ADDRESS: usize = 39;
 const MAX_TEXT: usize = 1024;
 
 /// An event in one line.
-pub(super) fn summary(event: &Json) -> String {
+pub(crate) fn summary(event: &Json) -> String {
     let at = |path: &str| event.pointer(&format!("/{}", path.replace('.', "/")));
     let time = text(at("@timestamp"));
     let time = time.split('T').nth(1).unwrap_or(&time).to_owned();

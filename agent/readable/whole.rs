@@ -54,7 +54,7 @@ const MAX_PARAGRAPH: usize = 2000;
 const MAX_EVENTS: usize = 64;
 
 impl Page {
-    fn gap(&mut self) {
+    pub(super) fn gap(&mut self) {
         if !self.text.ends_with("\n\n") {
             self.text.push('\n');
         }
