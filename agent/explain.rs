@@ -69,7 +69,7 @@ pub fn explain<B>(
     let excepting = watch.variants.excepting.iter().zip(&watch.taken);
     let withholding = watch.variants.withholding.iter().zip(&watch.withheld);
     let exceptions = excepting
-        .map(|((exception, _), taken)| excepted(exception, *taken, 0))
+        .map(|(own, taken)| excepted(&own.exception, *taken, 0))
         .chain(withholding.map(|((exception, _), withheld)| excepted(exception, 0, *withheld)))
         .collect();
     let explanation = Explanation {

@@ -40,6 +40,12 @@ pub(super) struct TermPlan {
     pub(super) reads_alias: bool,
 }
 
+/// An exception on events, and for each term that it covers what an event must be.
+pub(super) struct Excepting {
+    pub(super) exception: Arc<Exception>,
+    terms: Vec<(usize, Program)>,
+}
+
 /// What a term is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -60,8 +66,8 @@ pub(super) struct Variants {
     /// The aliases of steps.
     aliases: Vec<(String, usize)>,
     pub(super) maxspan: Option<i64>,
-    /// For each exception on events: the exception, and for each term that it covers what an event must be.
-    pub(super) excepting: Vec<(Arc<Exception>, Vec<(usize, Program)>)>,
+    /// The exceptions on events.
+    pub(super) excepting: Vec<Excepting>,
     /// Exceptions on alerts.
     pub(super) withholding: Vec<(Arc<Exception>, Program)>,
 }
@@ -130,7 +136,7 @@ impl Variants {
                             programs.push((index, effect(On::Event(Some(index + 1)))?));
                         }
                     }
-                    self.excepting.push((exception.clone(), programs));
+                    self.excepting.push(Excepting { exception: exception.clone(), terms: programs });
                 }
             }
         }
@@ -139,9 +145,9 @@ impl Variants {
 
     /// Returns the exception that takes an event from a term, if one does.
     pub(super) fn taker(&self, term: usize, event: &Event) -> Option<usize> {
-        self.excepting.iter().position(|(_, programs)| {
-            programs.iter().any(|(own, program)| *own == term && program.matches(event))
-        })
+        self.excepting
+            .iter()
+            .position(|own| own.terms.iter().any(|(own, program)| *own == term && program.matches(event)))
     }
 
     /// Returns the fields that are read of recorded documents.
@@ -150,7 +156,7 @@ impl Variants {
         let own = Program::new(&rule.query, &mut schema, &query_options());
         let mut fields: Vec<eql::FieldId> =
             own.iter().flat_map(|program| program.fields()).copied().collect();
-        let excepting = self.excepting.iter().flat_map(|(_, programs)| programs.iter().map(|(_, own)| own));
+        let excepting = self.excepting.iter().flat_map(|own| own.terms.iter().map(|(_, program)| program));
         let withholding = self.withholding.iter().map(|(_, program)| program);
         fields.extend(excepting.chain(withholding).flat_map(|program| program.fields()).copied());
         fields

@@ -205,7 +205,7 @@ impl<'r> Watch<'r> {
         }
         let paths = &self.variants.terms[term].keys;
         let miss = match taker {
-            Some(taker) => Miss::Excepted { by: self.variants.excepting[taker].0.id.clone() },
+            Some(taker) => Miss::Excepted { by: self.variants.excepting[taker].exception.id.clone() },
             None if judgement.keys.is_empty() => Miss::NoKey { fields: absent(&self.variants, paths, event) },
             None => return,
         };
@@ -283,7 +283,7 @@ impl<'r> Watch<'r> {
         match (judgement.holds(), same, late > 0) {
             (true, true, false) => match (taker, &waiting.ended) {
                 (Some(taker), _) => {
-                    Some((0.0, Miss::Excepted { by: self.variants.excepting[taker].0.id.clone() }))
+                    Some((0.0, Miss::Excepted { by: self.variants.excepting[taker].exception.id.clone() }))
                 }
                 (None, Some(by)) => Some((0.01, Miss::Ended { by: sight(by) })),
                 (None, None) => None,
