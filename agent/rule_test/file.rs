@@ -62,6 +62,12 @@ pub(super) struct Tests {
     pub(super) findings: Vec<Finding>,
 }
 
+/// How many tests a file may hold: finding the line of each takes a look at the whole file.
+const MAX_TESTS: usize = 1000;
+
+/// How many mistakes of a file are told.
+const MAX_FINDINGS: usize = 100;
+
 const TEST: &[&str] = &["name", "why", "must", "alerts", "matches", "followed", "forks", "events"];
 
 /// Reads the tests in a rule's own file, of which all else is the rule's. A file that is no TOML has none: the rule
@@ -114,9 +120,15 @@ fn read(path: &Path, text: &str, mut table: Table<'_>, whole: bool) -> Tests {
     if let Some(Err(diagnostic)) = whole.then(|| table.finish("a file of tests", &["processes", "tests"])) {
         wrong(diagnostic);
     }
+    if listed.value.len() > MAX_TESTS {
+        let message = format!("there are more than {MAX_TESTS} tests in this file");
+        wrong(Diagnostic::error(listed.span, message).with_hint("put some beside a rule of their own"));
+        return tests;
+    }
     let source: Arc<str> = text.into();
     let mut names = HashSet::new();
     let mut left = MAX_RECORDING;
+    let mut untold = 0;
     for table in listed.value {
         let span = table.span;
         let test = test(path, &source, table, &processes).and_then(|(test, size)| {
@@ -132,8 +144,14 @@ fn read(path: &Path, text: &str, mut table: Table<'_>, whole: bool) -> Tests {
         });
         match test {
             Ok(test) => tests.tests.push(test),
+            Err(_) if tests.findings.len() >= MAX_FINDINGS => untold += 1,
             Err(diagnostic) => tests.findings.push(found(path, text, &diagnostic)),
         }
+    }
+    if untold > 0 {
+        let diagnostic =
+            Diagnostic::error(listed.span, format!("{untold} more tests of this file are wrong"));
+        tests.findings.push(found(path, text, &diagnostic));
     }
     tests
 }

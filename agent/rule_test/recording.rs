@@ -115,14 +115,14 @@ impl Mac<'_> {
         let writing = Writing { span: *span, lost: *lost };
         let own = |default: String| label.as_ref().map_or(default, |label| label.value.clone());
         match what {
-            What::Exec { program, name, within, reuses, definition } => {
-                let definition = definition.or(self.scenario.processes.get(&program.value));
+            What::Exec { program, name, within, reuses, definition: said } => {
+                let definition = said.or(self.scenario.processes.get(&program.value));
                 let name =
                     name.as_ref().map_or_else(|| called(program, &definition), |name| name.value.clone());
                 let image = program_of(program, &definition)?;
                 let process = match within {
                     Some(within) => {
-                        let needless = [reuses, &definition.parent, &definition.host];
+                        let needless = [reuses, &said.parent, &said.responsible, &said.host];
                         if let Some(given) = needless.into_iter().flatten().next() {
                             let message =
                                 "`in` names a process that is there already: this cannot be chosen any more";

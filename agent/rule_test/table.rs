@@ -12,6 +12,9 @@ pub(super) struct Placed<T> {
     pub(super) span: Span,
 }
 
+/// The longest text, in bytes; arguments and lines may be longer.
+const MAX_TEXT: usize = 1024;
+
 /// The keys of a table that were not taken yet.
 #[derive(Debug)]
 pub(super) struct Table<'t> {
@@ -55,10 +58,12 @@ impl<'t> Table<'t> {
         self.entries.iter().find(|entry| entry.name == name).map(|entry| entry.span)
     }
 
-    /// Takes text that is not blank.
+    /// Takes text that is not blank, and short enough to be shown.
     pub(super) fn text(&mut self, name: &str) -> Result<Option<Placed<String>>, Diagnostic> {
-        self.take(name, "text", |value| match value {
-            DeValue::String(text) if !text.trim().is_empty() => Some(text.into_owned()),
+        self.take(name, &format!("text of at most {MAX_TEXT} bytes"), |value| match value {
+            DeValue::String(text) if !text.trim().is_empty() && text.len() <= MAX_TEXT => {
+                Some(text.into_owned())
+            }
             _ => None,
         })
     }
@@ -175,8 +180,9 @@ impl<'t> Table<'t> {
         let Some(entry) = self.entries.iter().find(|entry| !known.contains(&entry.name.as_str())) else {
             return Ok(());
         };
-        let message = format!("`{}` is nothing that {what} has", entry.name);
-        let similar = known.iter().map(|known| (strsim::damerau_levenshtein(&entry.name, known), known));
+        let name: String = entry.name.chars().take(64).collect();
+        let message = format!("`{name}` is nothing that {what} has");
+        let similar = known.iter().map(|known| (strsim::damerau_levenshtein(&name, known), known));
         let nearest = similar.min().filter(|(distance, known)| *distance <= (known.len() / 3).max(1));
         Err(Diagnostic::error(entry.span, message).with_hint(match nearest {
             Some((_, nearest)) => format!("did you mean `{nearest}`?"),

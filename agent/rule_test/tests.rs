@@ -58,6 +58,14 @@ fn a_fork_copies_its_parents_image_and_an_exec_replaces_it() {
 }
 
 #[test]
+fn an_exec_in_place_keeps_the_parent_that_the_process_has() {
+    let processes = "[processes]\ncurl = { path = \"/usr/bin/curl\", parent = \"Terminal\" }";
+    let lines = lines_with(processes, r#"{ exec = "bash" }, { exec = "curl", in = "bash" }"#);
+    assert_eq!(lines.len(), 3, "Terminal has no part in it");
+    assert_eq!(lines[2]["event"]["exec"]["target"]["ppid"], 1);
+}
+
+#[test]
 fn each_process_has_a_pid_and_a_start_of_its_own() {
     let lines = lines(
         r#"{ exec = "bash" }, { exec = "zsh", after = "1s" }, { exit = "bash" }, { exec = "curl", reuses = "bash", after = "1s" }"#,
@@ -181,6 +189,17 @@ fn a_small_file_cannot_ask_for_endless_events() {
     let messages: Vec<String> = read(&text).findings.into_iter().map(|found| found.message).collect();
     assert_eq!(messages, ["the events of one test come to more than 16 MiB"]);
     assert_eq!(MAX_RECORDING, 16 << 20);
+}
+
+#[test]
+fn of_many_mistakes_so_many_are_told_and_the_rest_counted() {
+    let messages: Vec<String> =
+        read(&"[[tests]]\n".repeat(150)).findings.into_iter().map(|found| found.message).collect();
+    assert_eq!(messages.len(), 101);
+    assert_eq!(messages[100], "50 more tests of this file are wrong");
+    let messages: Vec<String> =
+        read(&"[[tests]]\n".repeat(1001)).findings.into_iter().map(|found| found.message).collect();
+    assert_eq!(messages, ["there are more than 1000 tests in this file"]);
 }
 
 #[test]
