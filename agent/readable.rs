@@ -12,6 +12,7 @@ mod whole;
 use std::fmt::Write;
 
 pub use self::explanation::explanation;
+pub(crate) use self::explanation::nearest;
 pub use self::list::{Row, header, more, row, short_id};
 use self::page::Page;
 pub(crate) use self::text::{get, severity, summary};

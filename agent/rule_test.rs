@@ -18,7 +18,6 @@
 mod event;
 mod file;
 mod junit;
-mod nearest;
 mod outcome;
 mod program;
 mod recording;

@@ -6,7 +6,7 @@ use super::Style;
 use super::page::{Colour, Page};
 use super::text::text;
 use crate::explain::report::{
-    Condition, Excepted, Explanation, Fired, Miss, Nearest, Silence, Step, Term, Value,
+    Condition, Excepted, Explanation, Fired, Miss, Nearest, Sight, Silence, Step, Term, Value,
 };
 
 /// Returns the page of an explanation, an empty line last.
@@ -52,6 +52,62 @@ pub fn explanation(explanation: &Explanation, style: Style) -> String {
     page.finish()
 }
 
+/// Returns the nearest that came to firing in a few lines, escaped; where nothing came near, the first term that no event
+/// satisfied, and what failed of the event that was closest to it.
+pub(crate) fn nearest(explanation: &Explanation) -> Vec<String> {
+    let Some(silence) = explanation.silences.first() else {
+        let unsatisfied = |term: &&Term| term.role == "occurs" && term.satisfied == 0;
+        return explanation.terms.iter().find(unsatisfied).map(unmet).unwrap_or_default();
+    };
+    let mut lines = vec![super::visible(&why(silence, explanation.maxspan_ns))];
+    let seen = |term: usize, event: &Sight| format!("term {term}: {}", event.summary);
+    lines.extend(silence.steps.iter().map(|step| seen(step.term, &step.event)));
+    if let Some(nearest) = &silence.nearest {
+        lines.push(seen(nearest.term, &nearest.event));
+        if matches!(nearest.miss, Miss::Conditions { .. }) {
+            lines.extend(failing(&nearest.conditions));
+        }
+    } else if let Some(term) = explanation.terms.iter().find(|term| Some(term.term) == silence.waits_for) {
+        lines.extend(unmet(term).into_iter().skip(1));
+    }
+    lines
+}
+
+/// A term that no event satisfied, and what failed of the closest one.
+fn unmet(term: &Term) -> Vec<String> {
+    let mut lines = vec![super::visible(&format!("no event satisfied term {}: {}", term.term, term.text))];
+    if let Some(closest) = term.closest.first().filter(|closest| closest.failed > 0) {
+        lines.push(format!("closest: {}", closest.event.summary));
+        lines.extend(failing(&closest.conditions));
+    }
+    lines
+}
+
+/// The conditions that do not hold, each with what it found.
+fn failing(conditions: &[Condition]) -> impl Iterator<Item = String> {
+    conditions.iter().filter(|condition| !condition.holds).map(|condition| {
+        let found: Vec<String> = condition.values.iter().map(found).collect();
+        super::visible(&format!("fails: {} ({})", condition.text, found.join(", ")))
+    })
+}
+
+/// What a condition found in a field.
+fn found(Value { field, value }: &Value) -> String {
+    match value {
+        Json::Null => format!("{field} is missing"),
+        value => format!("{field} is {}", shown(value)),
+    }
+}
+
+/// Why something that came near did not fire, in a sentence.
+fn why(silence: &Silence, maxspan: Option<i64>) -> String {
+    match (&silence.nearest, silence.waits_for) {
+        (Some(nearest), _) => because(nearest, maxspan),
+        (None, Some(term)) => format!("nothing came near to term {term}, which was waited for"),
+        (None, None) => "a term that must be missing came".to_owned(),
+    }
+}
+
 impl Page {
     fn fired(&mut self, fired: &Fired) {
         let why = match &fired.withheld_by {
@@ -73,12 +129,7 @@ impl Page {
     }
 
     fn silence(&mut self, label: &str, silence: &Silence, maxspan: Option<i64>) {
-        let why = match (&silence.nearest, silence.waits_for) {
-            (Some(nearest), _) => because(nearest, maxspan),
-            (None, Some(term)) => format!("nothing came near to term {term}, which was waited for"),
-            (None, None) => "a term that must be missing came".to_owned(),
-        };
-        self.wrapped(label, &super::visible(&why));
+        self.wrapped(label, &super::visible(&why(silence, maxspan)));
         self.keys(&silence.keys);
         for step in &silence.steps {
             self.step(step);
@@ -148,15 +199,12 @@ impl Page {
         for condition in conditions.iter().filter(|condition| !(only_failed && condition.holds)) {
             let word = if condition.holds { "holds" } else { "FAILS" };
             self.hanging("", &format!("  {word}  {}", condition.text), 9);
-            for Value { field, value } in &condition.values {
-                if condition.holds && condition.text == format!("{field} == {}", shown(value)) {
+            for value in &condition.values {
+                let Value { field, value: own } = value;
+                if condition.holds && condition.text == format!("{field} == {}", shown(own)) {
                     continue;
                 }
-                let found = match value {
-                    Json::Null => format!("{field} is missing"),
-                    value => format!("{field} is {}", shown(value)),
-                };
-                self.hanging("", &format!("         {found}"), 11);
+                self.hanging("", &format!("         {}", found(value)), 11);
             }
         }
     }

@@ -8,13 +8,14 @@ use eql::{Diagnostic, Position};
 use serde_json::Value as Json;
 
 use super::file::{Must, Test};
-use super::nearest::nearest;
-use super::recording::{self, Line, Recording};
+use super::recording::{self, Recording};
 use crate::alert::AlertKind;
 use crate::detector::RuleSet;
+use crate::explain::explain;
+use crate::readable;
 use crate::replay::{self, Options, Output};
 use crate::rule::Finding;
-use crate::source::Lines;
+use crate::source::{Lines, Problem};
 
 /// What came of a test.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ pub struct Failure {
     pub alerts: Vec<Vec<String>>,
     /// The events that were written after alerts, by their labels.
     pub followed: Vec<String>,
-    /// Where an alert was missing: for each term of the rule the events that meet it, a sentence each.
+    /// Where an alert was missing: what came nearest to it and what kept it, a sentence each.
     pub nearest: Vec<String>,
 }
 
@@ -98,43 +99,49 @@ fn holds(test: &Test, said: &Said) -> bool {
 fn replay_of(rules: &RuleSet, recording: &Recording) -> Result<Said, Diagnostic> {
     let mut said = Said::default();
     let mut problem = None;
-    replayed(rules, recording, |output| match output {
-        Output::Alert(alert) => {
-            let vedette = &alert.document["vedette"];
-            match alert.kind {
-                AlertKind::Alert => said.alerts.push(labels(&vedette["events"], recording)),
-                AlertKind::Enrichment => said.followed.extend(labels(&vedette["related"], recording)),
-                // Only a budget makes one, and a replay has none.
-                AlertKind::Summary => {}
+    replay::run(rules, vec![lines(recording)], &Options::default(), |output| {
+        match output {
+            Output::Alert(alert) => {
+                let vedette = &alert.document["vedette"];
+                match alert.kind {
+                    AlertKind::Alert => said.alerts.push(labels(&vedette["events"], recording)),
+                    AlertKind::Enrichment => said.followed.extend(labels(&vedette["related"], recording)),
+                    // Only a budget makes one, and a replay has none.
+                    AlertKind::Summary => {}
+                }
+            }
+            Output::Problem(found) => {
+                let line = found.line.checked_sub(1).and_then(|at| recording.lines.get(at as usize));
+                let span = line.map(|line| line.span).unwrap_or_default();
+                let message = format!("this is no event: {}", found.reason);
+                problem.get_or_insert(Diagnostic::error(span, message));
             }
         }
-        Output::Problem(found) => {
-            let line = found.line.checked_sub(1).and_then(|at| recording.lines.get(at as usize));
-            let span = line.map(|line| line.span).unwrap_or_default();
-            problem.get_or_insert(Diagnostic::error(span, format!("this is no event: {}", found.reason)));
-        }
+        ControlFlow::<Infallible>::Continue(())
     });
     problem.map_or(Ok(said), Err)
 }
 
-/// Runs a recording through rules, as `vedette replay` does with a file.
-pub(super) fn replayed(rules: &RuleSet, recording: &Recording, mut each: impl FnMut(Output<'_>)) {
-    let lines = Lines::from_reader("test", Cursor::new(recording.text.clone().into_bytes()));
-    replay::run(rules, vec![lines], &Options::default(), |output| {
-        each(output);
-        ControlFlow::<Infallible>::Continue(())
-    });
+/// Says of a rule that should have alerted what came nearest.
+fn nearest(rules: &RuleSet, recording: &Recording) -> Vec<String> {
+    let [loaded] = rules.rules.as_slice() else { return Vec::new() };
+    let each = |_: &Problem| ControlFlow::<Infallible>::Continue(());
+    match explain(&loaded.rule, Vec::new(), vec![lines(recording)], &Options::default(), each) {
+        Ok((explanation, ..)) => readable::nearest(&explanation),
+        // It compiled when it was loaded.
+        Err(_) => Vec::new(),
+    }
 }
 
-/// The lines that an alert's events were read from; the slot of a missing event is left out.
-pub(super) fn lines_of<'r>(events: &Json, recording: &'r Recording) -> Vec<&'r Line> {
+fn lines(recording: &Recording) -> Lines {
+    Lines::from_reader("test", Cursor::new(recording.text.clone().into_bytes()))
+}
+
+/// The labels of an alert's events; the slot of a missing event is left out.
+fn labels(events: &Json, recording: &Recording) -> Vec<String> {
     let events = events.as_array().map(Vec::as_slice).unwrap_or_default();
     let numbers = events.iter().filter_map(|event| event["event"]["sequence"].as_u64());
-    numbers.filter_map(|number| recording.numbered(number)).collect()
-}
-
-fn labels(events: &Json, recording: &Recording) -> Vec<String> {
-    lines_of(events, recording).into_iter().map(|line| line.label.clone()).collect()
+    numbers.filter_map(|number| recording.numbered(number)).map(|line| line.label.clone()).collect()
 }
 
 fn expected(test: &Test) -> String {

@@ -33,8 +33,6 @@ pub(super) struct Line {
     pub(super) label: String,
     /// Where the event stands in the test's file.
     pub(super) span: Span,
-    /// Nanoseconds since 1970.
-    pub(super) time: i64,
 }
 
 /// The place of launchd among the processes.
@@ -341,7 +339,7 @@ impl Mac<'_> {
         if !writing.lost {
             self.recording.text.push_str(&line.numbered(number));
             self.recording.text.push('\n');
-            self.recording.lines.push(Line { number, label, span: writing.span, time: self.now });
+            self.recording.lines.push(Line { number, label, span: writing.span });
         }
     }
 }

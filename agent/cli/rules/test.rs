@@ -239,7 +239,9 @@ fn write_failure(output: &mut impl Write, test: &Test, failure: &Failure) -> std
     if let Some(why) = &test.why {
         writeln!(output, "  why      {}", visible(why))?;
     }
-    nearest.iter().try_for_each(|line| writeln!(output, "  near     {}", visible(line)))
+    nearest.iter().enumerate().try_for_each(|(index, line)| {
+        writeln!(output, "  {:<8} {}", if index == 0 { "nearest" } else { "" }, visible(line))
+    })
 }
 
 fn put_finding(line: &mut Json, finding: &Finding) {
