@@ -281,6 +281,7 @@ fn tree_node(process: &Process, relation: &str) -> Json {
     put("name", text(&process.name));
     put("executable", text(&process.executable));
     put("command_line", text(&process.command_line));
+    put("command_line_truncated", process.command_line_truncated.then(|| true.into()));
     put(
         "user",
         process.user.as_ref().map(|user| match &user.name {

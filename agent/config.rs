@@ -20,10 +20,10 @@ use eql::{Level, Position};
 
 pub use self::finding::Finding;
 pub use self::keys::{
-    Alerts, Change, Config, Events, Exceptions, Health, KEYS, Key, Network, Rules, SECTIONS, Section, Status,
-    Telemetry, UnifiedLog,
+    Alerts, Change, Config, Events, Exceptions, Health, KEYS, Key, Network, Redaction, Rules, SECTIONS,
+    Section, Status, Telemetry, UnifiedLog,
 };
-pub use self::setting::{Bytes, Filter, NetworkSource};
+pub use self::setting::{Bytes, Filter, NetworkSource, Patterns};
 
 use crate::identity;
 

@@ -13,12 +13,13 @@ use eql::{
 
 use sha2::{Digest, Sha256};
 
-use crate::alert::{self, Alert, Matched};
+use crate::alert::{self, Alert, AlertKind, Matched};
 use crate::budget::Budget;
 use crate::event::Event;
 use crate::exception::{self, Exception, On};
 use crate::normaliser::Normaliser;
 use crate::recent::RecentIds;
+use crate::redaction::{Redactor, Secrets};
 use crate::rule::{Content, Finding, Rule, RuleFile};
 use crate::schema::FIELDS;
 
@@ -208,6 +209,8 @@ pub struct Detector {
     given: RecentIds,
     /// `None` where every alert is given, as in a replay.
     budget: Option<Budget>,
+    /// `None` where documents are given as they are.
+    redactor: Option<Arc<Redactor>>,
     /// `None` where nobody asks what rules cost.
     sampler: Option<cost::Sampler>,
     outcomes: Vec<Outcome<Event>>,
@@ -276,6 +279,7 @@ impl Detector {
             alerted: BTreeMap::new(),
             given: RecentIds::new(MAX_GIVEN),
             budget: None,
+            redactor: None,
             sampler: None,
             outcomes: Vec::new(),
             counts: HashMap::new(),
@@ -324,6 +328,13 @@ impl Detector {
         self
     }
 
+    /// Replaces credentials in what is given. Rules are evaluated on events as they are, and `event.id` is made of them.
+    #[must_use]
+    pub fn with_redactor(mut self, redactor: Option<Arc<Redactor>>) -> Self {
+        self.redactor = redactor;
+        self
+    }
+
     /// Times a sample of events, so that [`costs`](Self::costs) knows how long each rule takes.
     #[must_use]
     pub fn with_timing(mut self) -> Self {
@@ -336,9 +347,11 @@ impl Detector {
     pub fn advance(&mut self, time: i64, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
         self.engine.advance(time, &mut self.outcomes);
         self.drain(normaliser, alerts);
+        let from = alerts.len();
         if let Some(budget) = &mut self.budget {
             budget.advance(time, alerts);
         }
+        self.redact_summaries(alerts, from);
     }
 
     /// Shows an event to the rules; what comes of it is appended to `alerts`. The normaliser is asked for
@@ -372,9 +385,11 @@ impl Detector {
     pub fn finish(&mut self, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
         self.engine.finish(&mut self.outcomes);
         self.drain(normaliser, alerts);
+        let from = alerts.len();
         if let Some(budget) = &mut self.budget {
             budget.finish(alerts);
         }
+        self.redact_summaries(alerts, from);
     }
 
     /// Returns how many rules run.
@@ -422,7 +437,25 @@ impl Detector {
         self.left_out
     }
 
+    /// Replaces credentials in a document about `events`; `known` are those of further processes.
+    fn redacted(&self, mut alert: Alert, events: Vec<&Event>, mut known: Secrets) -> Alert {
+        if let Some(redactor) = &self.redactor {
+            events.into_iter().for_each(|event| known.of_event(event));
+            redactor.document(&mut alert.document, known);
+        }
+        alert
+    }
+
+    /// The same for the summaries of the budget, which stand after the first `from` of `alerts`.
+    fn redact_summaries(&self, alerts: &mut [Alert], from: usize) {
+        let Some(redactor) = &self.redactor else { return };
+        for alert in alerts[from..].iter_mut().filter(|alert| alert.kind == AlertKind::Summary) {
+            redactor.document(&mut alert.document, Secrets::default());
+        }
+    }
+
     fn drain(&mut self, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
+        let from = alerts.len();
         for outcome in std::mem::take(&mut self.outcomes) {
             match outcome {
                 Outcome::Match(found) => {
@@ -430,12 +463,14 @@ impl Detector {
                     alerts.extend(alert);
                 }
                 Outcome::Followed { serial, events, dropped, .. } => {
-                    if let Some((id, rule)) = self.alerted.get(&serial) {
-                        alerts.extend(alert::enrichment(rule, id, &events, dropped));
-                    }
+                    let followed = self.alerted.get(&serial);
+                    let made = followed.and_then(|(id, rule)| alert::enrichment(rule, id, &events, dropped));
+                    let events = events.iter().collect();
+                    alerts.extend(made.map(|alert| self.redacted(alert, events, Secrets::default())));
                 }
             }
         }
+        self.redact_summaries(alerts, from);
     }
 
     /// Makes the alert of a match, unless it was given before or the rule's budget is spent; summaries of the budget
@@ -471,12 +506,18 @@ impl Detector {
         let gap = normaliser.gap_within(first, last);
         let host = eql::Record::get(event, crate::schema::id("host.id"));
         let host = host.as_str().unwrap_or_default().to_owned();
+        let redacts = self.redactor.is_some();
+        let mut known = Secrets::default();
         let alert = alert::alert(Matched {
             rule: &running.rule,
             events: &found.events,
             join_keys: &join_keys,
             gap,
-            process: &mut |entity| normaliser.process(&host, entity, last),
+            process: &mut |entity| {
+                let process = normaliser.process(&host, entity, last);
+                process.iter().filter(|_| redacts).for_each(|process| known.of_process(process));
+                process
+            },
         })?;
         let id: Arc<str> = alert.id.as_str().into();
         self.alerted.insert(found.serial, (id.clone(), running.rule.clone()));
@@ -491,7 +532,7 @@ impl Detector {
             budget.given(&running.rule, &alert.id);
         }
         *self.counts.entry(running.rule.id.clone()).or_default() += 1;
-        Some(alert)
+        Some(self.redacted(alert, present, known))
     }
 }
 

@@ -35,6 +35,7 @@ pub mod profile;
 pub mod program;
 pub mod readable;
 pub mod recent;
+pub mod redaction;
 pub mod replay;
 pub mod rule;
 pub mod rule_test;

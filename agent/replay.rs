@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use eql::{EngineStatus, FieldId, Schema};
 
@@ -10,6 +11,7 @@ use crate::detector::{Detector, RuleSet};
 use crate::event::{Event, Host};
 use crate::normaliser::{self, Normaliser};
 use crate::observation::Observation;
+use crate::redaction::Redactor;
 use crate::source::{Counters, Decoder, Item, Lines, Merge, Problem};
 
 /// How a replay runs.
@@ -17,6 +19,8 @@ use crate::source::{Counters, Decoder, Item, Lines, Merge, Problem};
 pub struct Options {
     /// `host.id` of events that have none; empty for the constant one.
     pub host_id: String,
+    /// What replaces credentials in alerts; none for alerts as they are.
+    pub redactor: Option<Arc<Redactor>>,
 }
 
 /// What comes out of a replay.
@@ -60,7 +64,7 @@ pub fn run<B>(
 ) -> (Summary, Option<B>) {
     let mut merge = Merge::new(recording(&rules.schema, fields(rules)), files);
     let mut recorded = Recorded::new(options, rules.largest_window());
-    let mut detector = Detector::new(rules);
+    let mut detector = Detector::new(rules).with_redactor(options.redactor.clone());
     let mut alerts = Vec::new();
     let mut summary = Summary::default();
     let mut deliver = |alerts: &mut Vec<Alert>, each: &mut dyn FnMut(Output<'_>) -> ControlFlow<B>| {

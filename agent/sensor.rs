@@ -19,6 +19,7 @@ use crate::event::{Event, Host};
 use crate::health::{Health, LoadedFile};
 use crate::normaliser::{self, Normaliser};
 use crate::observation::{Flow, Observation};
+use crate::redaction::Secrets;
 use crate::sink::{
     self, Delivered, Delivery, Lane, LaneOptions, LaneStart, Readers, Rotation, Sink, Trust, UnifiedLogSink,
 };
@@ -151,7 +152,10 @@ impl Sensor {
         };
         let mut sensor = Sensor {
             normaliser,
-            detector: Detector::new(&rules).with_budget(settings.alerts_per_minute).with_timing(),
+            detector: Detector::new(&rules)
+                .with_budget(settings.alerts_per_minute)
+                .with_timing()
+                .with_redactor(settings.redactor.clone()),
             host,
             settings,
             telemetry,
@@ -221,8 +225,13 @@ impl Sensor {
 
     /// Writes a health document.
     pub fn report(&mut self, health: &Health) {
-        log::info!(target: "health", "{}", crate::readable::visible(&health.message));
-        let document = health.document(self.now.wall, &self.host);
+        let mut document = health.document(self.now.wall, &self.host);
+        let mut message = health.message.clone();
+        if let Some(redactor) = &self.settings.redactor {
+            redactor.document(&mut document, Secrets::default());
+            message = redactor.text(&message);
+        }
+        log::info!(target: "health", "{}", crate::readable::visible(&message));
         self.delivery.send(Lane::Health, None, json_line(&document));
     }
 
@@ -315,7 +324,11 @@ impl Sensor {
         if let Some(telemetry) = &mut self.telemetry
             && telemetry.wants(event)
         {
-            self.delivery.send(Lane::Telemetry, None, json_line(&crate::schema::render(event)));
+            let mut document = crate::schema::render(event);
+            if let Some(redactor) = &self.settings.redactor {
+                redactor.document(&mut document, Secrets::default());
+            }
+            self.delivery.send(Lane::Telemetry, None, json_line(&document));
         }
     }
 

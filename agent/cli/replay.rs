@@ -4,14 +4,18 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use super::output;
 use super::rules::Selection;
 use crate::alert::Alert;
 use crate::detector::RuleSet;
+use crate::process_table::MAX_COMMAND_LINE_BYTES;
 use crate::readable::visible;
+use crate::redaction::Redactor;
+use crate::redaction::salt::Salt;
 use crate::replay::{self, Options, Output, Summary};
 use crate::sink::{FileSink, Sink, SinkError, StdoutSink, UnifiedLogSink};
 use crate::source::Lines;
@@ -30,6 +34,12 @@ pub(super) struct Arguments {
     /// The host of events that do not name theirs
     #[arg(long, value_name = "ID", default_value = "")]
     host_id: String,
+    /// Replace credentials in alerts by marks with a hash, as the sensor does, under a salt of this run
+    #[arg(long)]
+    redact: bool,
+    /// Redact under the salt that this file holds, so that equal secrets have equal marks from run to run
+    #[arg(long, value_name = "FILE")]
+    redact_salt: Option<PathBuf>,
     /// Stop at the first line that cannot be read, with exit code 2
     #[arg(long)]
     strict: bool,
@@ -66,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         stdout: Some(StdoutSink::new(std::io::stdout(), output::style(arguments.json))),
     };
     let (files, mut failed) = open(&arguments.files);
-    let options = Options { host_id: arguments.host_id.clone() };
+    let options = Options { host_id: arguments.host_id.clone(), redactor: redactor(arguments)? };
     let (summary, stop) = replay::run(&rules, files, &options, |output| match output {
         Output::Alert(alert) => match sinks.deliver(alert) {
             Ok(()) => ControlFlow::Continue(()),
@@ -91,6 +101,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// What replaces credentials, if that is asked for.
+fn redactor(arguments: &Arguments) -> anyhow::Result<Option<Arc<Redactor>>> {
+    let salt = match &arguments.redact_salt {
+        Some(path) => {
+            Salt::read(path).with_context(|| format!("{}: the salt cannot be read", path.display()))?
+        }
+        None if arguments.redact => Salt::random(),
+        None => return Ok(None),
+    };
+    Ok(Some(Arc::new(Redactor::new(salt, &[], MAX_COMMAND_LINE_BYTES))))
 }
 
 /// Where alerts go: to the file first, which is the record.

@@ -8,7 +8,7 @@ use eql::Diagnostic;
 use toml::Value;
 
 use super::document::Node;
-use super::setting::{Bounds, Bytes, Filter, NetworkSource, Setting};
+use super::setting::{Bounds, Bytes, Filter, NetworkSource, Patterns, Setting};
 use crate::identity::{FOLDER, LOGS};
 
 /// One key.
@@ -223,6 +223,17 @@ keys! {
         /// Whether `process.env_vars` is kept. Environments hold secrets more often than command lines do, and alerts go
         /// where others read them.
         environment: bool [ANY] = false, Restart, "true";
+    }
+
+    /// Redaction: before anything is written, credentials are replaced by marks with a salted hash. See docs/redaction.md.
+    redaction: Redaction {
+        /// Whether credentials are replaced in alerts, health, telemetry and unified logging. Rules see events as they are.
+        enabled: bool [ANY] = true, Restart, "false";
+        /// Further patterns: the first group, or the whole match where a pattern has none, is replaced too.
+        patterns: Patterns [ANY] = Patterns::default(), Restart, "['EXAMPLE-([A-Z0-9]{20})']";
+        /// How much of a command line is written, where redaction is on. What is cut is marked by
+        /// `command_line_truncated`.
+        command_line: Bytes [Bounds { least: 256, most: 32 * KIB }] = Bytes(32 * KIB), Restart, "\"4 KiB\"";
     }
 
     /// Apple's unified logging.

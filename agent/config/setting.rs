@@ -9,6 +9,7 @@ use toml::Value;
 use super::document::{Content, Node};
 use crate::alert::is_deceptive;
 use crate::detector::query_options;
+use crate::redaction::{self, MAX_PATTERN};
 
 /// A type that a key can have.
 pub(super) trait Setting: Clone + PartialEq {
@@ -44,6 +45,10 @@ pub struct Bytes(pub u64);
 /// Which of the sensor's events are meant: an EQL event query, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter(String);
+
+/// Regular expressions that tell what is secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Patterns(pub Vec<String>);
 
 /// Where network connections come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,6 +312,31 @@ impl Setting for NetworkSource {
 
     fn show(&self) -> Value {
         Value::String(self.text().into())
+    }
+}
+
+/// How many patterns there may be: each is tried on each text that is written.
+const MAX_PATTERNS: usize = 100;
+
+impl Setting for Patterns {
+    fn takes(_: Bounds) -> String {
+        format!("a list of at most {MAX_PATTERNS} regular expressions of at most {MAX_PATTERN} bytes")
+    }
+
+    fn read(node: &Node, bounds: Bounds) -> Result<Self, String> {
+        let patterns = <Vec<String>>::read(node, bounds)?;
+        if patterns.len() > MAX_PATTERNS {
+            return Err(format!("a list of {}", patterns.len()));
+        }
+        for (index, pattern) in patterns.iter().enumerate() {
+            redaction::compile(pattern)
+                .map_err(|why| format!("a list whose entry {} does not compile: {why}", index + 1))?;
+        }
+        Ok(Patterns(patterns))
+    }
+
+    fn show(&self) -> Value {
+        self.0.show()
     }
 }
 

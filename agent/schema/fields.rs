@@ -144,6 +144,8 @@ fields! {
     "process.parent.args": [Keyword], ALL, Table, PARENT, |e| parent(e, |p| Value::List(&p.args));
     "process.parent.args_count": Long, ALL, Table, PARENT, |e| parent(e, args_count);
     "process.parent.command_line": Keyword, ALL, Table, PARENT, |e| parent(e, |p| text(&p.command_line));
+    "process.parent.Ext.command_line_truncated": Boolean, ALL, Table,
+        "whether `process.parent.command_line` was longer", |e| parent(e, |p| noted(p.command_line_truncated));
     "process.parent.working_directory": Keyword, ALL, Table,
         PARENT, |e| parent(e, |p| text(&p.working_directory));
     "process.parent.start": Date, ALL, Table, PARENT, |e| dated(e, e.parent_start_text());

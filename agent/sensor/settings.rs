@@ -1,6 +1,7 @@
 //! What a sensor is told by its configuration.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eql::{Engine, EngineOptions, Outcome, Program};
@@ -9,6 +10,8 @@ use nix::unistd::Group;
 use super::lane_options;
 use crate::config::Config;
 use crate::event::Event;
+use crate::redaction::Redactor;
+use crate::redaction::salt::Salt;
 use crate::sink::{Lane, LaneOptions, Readers, Rotation, Trust};
 use crate::status::Status;
 
@@ -30,6 +33,8 @@ pub struct Settings {
     pub unified_log: bool,
     /// Whether events carry the environment.
     pub environment: bool,
+    /// What replaces credentials before anything is written; none where it is switched off.
+    pub redactor: Option<Arc<Redactor>>,
     /// How the status file's folder is looked at.
     pub trust: Trust,
 }
@@ -83,6 +88,16 @@ impl Settings {
             filter: telemetry.filter.compile(&mut crate::schema::schema()).ok().flatten().map(engine),
             outcomes: Vec::new(),
         });
+        let redactor = config.redaction.enabled.then(|| {
+            let salt = Salt::beside(&config.status.file, trust).unwrap_or_else(|error| {
+                problems.push(format!(
+                    "redaction: the salt cannot be kept, so marks of secrets are others after a restart: {error}"
+                ));
+                Salt::random()
+            });
+            let command_line = usize::try_from(config.redaction.command_line.0).unwrap_or(usize::MAX);
+            Arc::new(Redactor::new(salt, &config.redaction.patterns.0, command_line))
+        });
         let settings = Settings {
             alerts: options(
                 Lane::Alerts,
@@ -110,6 +125,7 @@ impl Settings {
             status: config.status.file.clone(),
             unified_log: config.unified_log.enabled,
             environment: config.events.environment,
+            redactor,
             trust,
         };
         (settings, problems)

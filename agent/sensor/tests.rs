@@ -85,7 +85,7 @@ fn replayed(recordings: &[PathBuf]) -> Vec<Json> {
     let rules = RuleSet::load(rule::builtin());
     let files = recordings.iter().map(|path| Lines::open(path).expect("a recording")).collect();
     let mut alerts = Vec::new();
-    let options = Options { host_id: "mac-1".into() };
+    let options = Options { host_id: "mac-1".into(), ..Options::default() };
     replay::run(&rules, files, &options, |output| {
         match output {
             Output::Alert(alert) => alerts.push(Json::Object(alert.document.clone())),

@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &Explain) -> anyhow::Result<ExitCode> {
         }
     }
     let (files, unread) = open(&arguments.files);
-    let options = Options { host_id: arguments.host_id.clone() };
+    let options = Options { host_id: arguments.host_id.clone(), ..Options::default() };
     let explained = explain(&rule, exceptions, files, &options, |problem| {
         output::say(format_args!("{problem}\n"));
         if arguments.strict { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
