@@ -1,7 +1,7 @@
 //! Why a rule did or did not fire on a recording: `vedette rules explain`.
 //!
 //! The recording goes through the same normaliser as in a [replay](crate::replay), and to an engine with the rule's query
-//! in several forms ([`variants`]); [`watch`] sees from what they find how far the rule came, and what kept it. Memory is
+//! in several forms (`variants`); `watch` sees from what they find how far the rule came, and what kept it. Memory is
 //! bounded, however long the recording is: of a partial, of a term's closest events and of matches only so many are kept,
 //! as text.
 

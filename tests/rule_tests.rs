@@ -181,6 +181,31 @@ fn built_in_rules_pass_their_own_tests_and_have_both_kinds() {
     assert!(code == 0 && stderr.contains("0 failed"), "{stderr}");
 }
 
+/// What an exception hides shows in the tests that it makes fail, and they name it.
+#[test]
+fn with_exceptions_the_tests_show_what_they_hide() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let failed = |condition: &str| {
+        let exception = format!(
+            "[[exceptions]]\nid = \"own\"\nrules = [\"99239e7d-b0d4-46e3-8609-acafcf99f68c\"]\nowner = \"o\"\n\
+             reason = \"r\"\nexpires = 2027-01-01\ncondition = '{condition}'\n"
+        );
+        fs::write(folder.path().join("own.toml"), exception).expect("a writable folder");
+        let (code, stdout, stderr) = run(folder.path(), &["--exceptions", "own.toml"]);
+        let failed: Vec<Json> =
+            lines(&stdout).into_iter().filter(|line| line["status"] == "failed").collect();
+        (code, failed, stderr)
+    };
+    let (code, narrow, _) = failed("network where destination.domain == \"agent.example.com\"");
+    let names: Vec<&str> = narrow.iter().filter_map(|line| line["test"].as_str()).collect();
+    assert_eq!((code, names), (1, vec!["an organisation's own package fetches its agent"]));
+    assert_eq!(narrow[0]["nearest"][0], "the exception own took the event of term 2");
+    let (_, broad, _) = failed("network where process.name == \"curl\"");
+    assert!(broad.iter().any(|line| line["test"] == "a postinstall script runs curl"), "{broad:?}");
+    let (code, _, stderr) = failed("network where");
+    assert!(code == 1 && stderr.contains("own.toml:7:"), "{stderr}");
+}
+
 /// The rule and the tests in docs/rules.md are right as they stand there.
 #[test]
 fn what_the_document_shows_passes() {

@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 use super::output;
 use crate::alert::json_line;
 use crate::detector::{RuleSet, compile, findings};
-use crate::exception;
+use crate::exception::{self, Exception};
 use crate::readable::visible;
 use crate::rule::{self, Content, Finding, Rule, RuleFile};
 use crate::rule_test;
@@ -56,18 +56,23 @@ impl Selection {
         for path in &self.rules {
             files.extend(rule::load(path).map_err(anyhow::Error::msg)?);
         }
-        let mut exceptions = Vec::new();
-        let mut findings = Vec::new();
-        for path in &self.exceptions {
-            for file in exception::load(path).map_err(anyhow::Error::msg)? {
-                exceptions.extend(file.exceptions);
-                findings.extend(file.findings);
-            }
-        }
+        let (exceptions, findings) = load_exceptions(&self.exceptions)?;
         let mut rules = RuleSet::load_over(schema::schema(), files, exceptions);
         rules.findings.extend(findings);
         Ok(rules)
     }
+}
+
+/// Loads exceptions, and says what is wrong with others.
+fn load_exceptions(paths: &[PathBuf]) -> anyhow::Result<(Vec<Exception>, Vec<Finding>)> {
+    let (mut exceptions, mut findings) = (Vec::new(), Vec::new());
+    for path in paths {
+        for file in exception::load(path).map_err(anyhow::Error::msg)? {
+            exceptions.extend(file.exceptions);
+            findings.extend(file.findings);
+        }
+    }
+    Ok((exceptions, findings))
 }
 
 /// What `vedette rules list` takes.

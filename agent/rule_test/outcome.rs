@@ -50,7 +50,7 @@ struct Said {
     followed: Vec<String>,
 }
 
-/// Runs a test over rules, usually the one that it is of.
+/// Runs a test over rules, usually the one that it is of, with their exceptions.
 pub fn run(rules: &RuleSet, test: &Test) -> Outcome {
     let broken = |diagnostic: &Diagnostic| {
         Outcome::Broken(Finding::new(&test.path, Position::START, &test.source, diagnostic))
@@ -126,7 +126,8 @@ fn replay_of(rules: &RuleSet, recording: &Recording) -> Result<Said, Diagnostic>
 fn nearest(rules: &RuleSet, recording: &Recording) -> Vec<String> {
     let [loaded] = rules.rules.as_slice() else { return Vec::new() };
     let each = |_: &Problem| ControlFlow::<Infallible>::Continue(());
-    match explain(&loaded.rule, Vec::new(), vec![lines(recording)], &Options::default(), each) {
+    let exceptions = rules.exceptions.iter().map(|own| (*own.exception).clone()).collect();
+    match explain(&loaded.rule, exceptions, vec![lines(recording)], &Options::default(), each) {
         Ok((explanation, ..)) => readable::nearest(&explanation),
         // It compiled when it was loaded.
         Err(_) => Vec::new(),
