@@ -503,7 +503,7 @@ impl Detector {
             self.left_out += 1;
             return None;
         }
-        let gap = normaliser.gap_within(first, last);
+        let gap = normaliser.gap_within(first, last) || present.iter().any(|event| event.is_loss());
         let host = eql::Record::get(event, crate::schema::id("host.id"));
         let host = host.as_str().unwrap_or_default().to_owned();
         let redacts = self.redactor.is_some();

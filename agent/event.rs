@@ -54,6 +54,8 @@ pub struct Fields {
     pub network: Option<Network>,
     /// `vedette.attribution`, where the process of a flow was looked up.
     pub attribution: Option<Attribution>,
+    /// `vedette.loss.*`; the process is then the busiest one that is responsible for others.
+    pub loss: Option<Loss>,
     /// The ECS document that the event was read from.
     pub document: Option<Document>,
 }
@@ -71,6 +73,8 @@ pub enum Action {
     ConnectionAttempted,
     /// A connection was ended.
     DisconnectReceived,
+    /// Messages did not come.
+    EventsLost,
     /// Whatever the document says.
     #[default]
     Document,
@@ -250,6 +254,21 @@ pub struct Package {
     pub session: Arc<str>,
 }
 
+/// What did not come, and what else happened meanwhile.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loss {
+    /// `vedette.loss.missing`: messages that did not come, by their numbers.
+    pub missing: u64,
+    /// `vedette.loss.messages`: messages that came in the ten to twenty seconds before.
+    pub messages: u64,
+    /// `vedette.loss.of_busiest`: how many of them were of the busiest process and those it is responsible for.
+    pub of_busiest: Option<u64>,
+    /// `vedette.loss.sessions`: install sessions that had a running process.
+    pub sessions: usize,
+    /// `vedette.package`: of these sessions the one that began last.
+    pub package: Option<Arc<Package>>,
+}
+
 /// A live flow.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Network {
@@ -286,6 +305,11 @@ impl Event {
     /// Returns whether it is the very same event as another, not merely an equal one.
     pub fn is(&self, other: &Event) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Returns whether it tells of lost messages.
+    pub fn is_loss(&self) -> bool {
+        !self.get(schema::LOSS).is_missing()
     }
 
     /// Returns `@timestamp` as RFC 3339 text.

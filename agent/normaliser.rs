@@ -1,6 +1,7 @@
 //! Turns what sources saw into events: the process table, the host, and what recorded documents leave out.
 
 mod document;
+mod loss;
 mod sequence;
 
 use std::borrow::Cow;
@@ -11,9 +12,10 @@ use eql::FieldId;
 
 use crate::event::{Action, Attribution, Event, Fields, Host, Network, Process};
 use crate::observation::{Document, Flow, Image, Message, MessageEvent, Observation, Owner};
-use crate::process_table::{Accounts, At, HostRef, Limits, ProcessTable, Seen};
+use crate::process_table::{Accounts, At, HostRef, Limits, ProcessTable, Recorded, Seen};
 use crate::schema::FIELDS;
 use document::Category;
+use loss::Losses;
 use sequence::Sequences;
 
 pub use sequence::{Gap, MAX_GAPS};
@@ -30,6 +32,8 @@ pub struct Normaliser {
     table: ProcessTable,
     hosts: Hosts,
     sequences: Sequences,
+    /// Whether losses become events: not those of a recording.
+    losses: Option<Losses>,
     ticks: bool,
     counts: Counts,
 }
@@ -43,6 +47,8 @@ pub struct Options {
     pub env_vars: bool,
     /// Whether every event has a tick, so that ticks order them and measure windows; else `@timestamp` does.
     pub ticks: bool,
+    /// Whether losses become events: see [`Normaliser::loss_by`].
+    pub losses: bool,
     /// The largest window of the rules, in nanoseconds: ended processes are kept for it and a minute.
     pub largest_window: i64,
     /// The process table's bounds.
@@ -71,6 +77,7 @@ impl Normaliser {
             table,
             hosts: Hosts::new(options.host),
             sequences: Sequences::default(),
+            losses: options.losses.then(Losses::default),
             ticks: options.ticks,
             counts: Counts::default(),
         }
@@ -125,6 +132,24 @@ impl Normaliser {
         })
     }
 
+    /// Returns the event of a loss that is to be told by a time on the clock that orders events, before whatever happened
+    /// then; none where losses do not become events.
+    pub fn loss_by(&mut self, order: i64) -> Option<Event> {
+        let (at, loss, busiest) = self.losses.as_mut()?.due(order)?;
+        let host = self.hosts.own();
+        let seen = busiest.and_then(|id| self.table.entity(host.host_ref(), &id, at.order, 0));
+        Some(Event::new(Fields {
+            time: at.time,
+            order: at.order,
+            tick: self.ticks.then_some(at.order),
+            action: Action::EventsLost,
+            host: host.described,
+            process: seen.map(|seen| of_no_session(seen.process)),
+            loss: Some(loss),
+            ..Fields::default()
+        }))
+    }
+
     /// Sets the largest window of the rules, in nanoseconds; it changes when rules are loaded.
     pub fn set_largest_window(&mut self, window: i64) {
         self.table.set_largest_window(window);
@@ -173,7 +198,8 @@ impl Normaliser {
     fn message(&mut self, stream: u32, message: &Message<'_>) -> Option<Event> {
         let at = self.at(message.time, message.tick);
         self.table.advance(at.order);
-        self.sequences.observe(stream, message.event_type, message.seq_num, message.global_seq_num, at.order);
+        let (seq_num, global_seq_num) = (message.seq_num, message.global_seq_num);
+        let missing = self.sequences.observe(stream, message.event_type, seq_num, global_seq_num, at.order);
         let host = self.hosts.own();
         let who = host.host_ref();
         let process = &message.process;
@@ -196,6 +222,12 @@ impl Normaliser {
                 return None;
             }
         };
+        if let Some(losses) = &mut self.losses {
+            losses.count(&seen.effective_parent.as_ref().unwrap_or(&seen.process).entity_id, at.order);
+            if missing > 0 {
+                losses.lost(missing, at, || self.table.running_sessions(who));
+            }
+        }
         Some(Event::new(Fields {
             time: message.time,
             order: at.order,
@@ -236,6 +268,7 @@ impl Normaliser {
                 }
                 None => (None, None),
             },
+            Category::Loss => (document::recorded(&document).map(busiest), None),
             Category::Other => (None, None),
         };
         let (process, parent, effective_parent) = match seen {
@@ -292,6 +325,20 @@ fn attribute(
     }
     let attribution = if seen.ended { Attribution::PidAfterExit } else { Attribution::Pid };
     Some((seen, attribution))
+}
+
+/// The busiest process of a recorded loss.
+fn busiest(recorded: Recorded) -> Seen {
+    let process = of_no_session(Arc::new(recorded.process));
+    Seen { process, parent: None, effective_parent: None, ended: false }
+}
+
+/// A process of which it is not said to which install session it belongs: a loss's is that which ran.
+fn of_no_session(process: Arc<Process>) -> Arc<Process> {
+    match process.package {
+        Some(_) => Arc::new(Process { package: None, ..Process::clone(&process) }),
+        None => process,
+    }
 }
 
 /// Returns how much later than it says a time may have been: what its last digits leave open.

@@ -17,6 +17,7 @@ mod recorded;
 mod store;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use eql::Scalar;
@@ -156,6 +157,22 @@ impl ProcessTable {
     /// Returns how many processes are kept.
     pub fn len(&self) -> usize {
         self.store.len()
+    }
+
+    /// Returns how many install sessions of a host have a running process, and the package of the one that began last.
+    pub fn running_sessions(&self, host: HostRef<'_>) -> (usize, Option<Arc<Package>>) {
+        let mut sessions: BTreeMap<&str, (i64, &Arc<Package>)> = BTreeMap::new();
+        for instance in self.store.running_of_sessions().filter(|instance| instance.host == host.number) {
+            if let Some(package) = &instance.package {
+                let begun = sessions.entry(&package.session).or_insert((instance.begun, package));
+                // The process that began it knows its package best, and is the oldest as long as it runs.
+                if instance.begun < begun.0 {
+                    *begun = (instance.begun, package);
+                }
+            }
+        }
+        let last = sessions.values().max_by_key(|(begun, _)| *begun).map(|(_, package)| (*package).clone());
+        (sessions.len(), last)
     }
 
     /// Returns whether no process is kept.

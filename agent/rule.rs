@@ -160,6 +160,7 @@ macro_rules! builtin {
 pub(crate) const BUILTIN: &[Builtin] = &builtin![
     "execution_installer_package_spawned_network_event",
     "command_and_control_install_session_network_connection",
+    "defense_evasion_events_lost_during_install",
 ];
 
 /// Returns the rules that are compiled into the binary.

@@ -22,9 +22,15 @@ pub use unobserved::{NOT_OBSERVED, Unobserved};
 /// The id of `event.category`.
 pub const EVENT_CATEGORY: FieldId = id("event.category");
 
+/// The id of the field that events of lost messages have, and no others.
+pub const LOSS: FieldId = id("vedette.loss.missing");
+
 /// The event categories that some source of some build provides, each with its values of `event.action`.
-pub const EVENT_KINDS: &[(&str, &[&str])] =
-    &[("process", &["exec", "fork", "end"]), ("network", &["connection_attempted", "disconnect_received"])];
+pub const EVENT_KINDS: &[(&str, &[&str])] = &[
+    ("process", &["exec", "fork", "end"]),
+    ("network", &["connection_attempted", "disconnect_received"]),
+    ("host", &["events_lost"]),
+];
 
 /// One field of the sensor's events.
 #[derive(Debug)]
@@ -85,10 +91,12 @@ impl On {
     pub const END: On = On(4);
     /// A flow began or ended.
     pub const NETWORK: On = On(8);
+    /// Messages were lost.
+    pub const LOSS: On = On(16);
     /// Exec, fork and end.
     pub const PROCESS: On = On(7);
     /// All of them.
-    pub const ALL: On = On(15);
+    pub const ALL: On = On(31);
 
     /// Returns whether all events of `other` carry the field.
     pub fn covers(self, other: On) -> bool {

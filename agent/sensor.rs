@@ -92,6 +92,9 @@ const STEP: i64 = 2_000_000_000;
 /// Losses are told at most once in this many nanoseconds.
 const TELL_EVERY: i64 = 60_000_000_000;
 
+/// How far a source may be behind, in nanoseconds: a loss is not told before events that may still come.
+const BEHIND: i64 = 1_000_000_000;
+
 /// How many blind windows the status keeps.
 const MAX_BLIND: usize = 10;
 
@@ -132,6 +135,7 @@ impl Sensor {
             host: host.clone(),
             env_vars: settings.environment,
             ticks: true,
+            losses: true,
             largest_window: rules.largest_window(),
             ..normaliser::Options::default()
         });
@@ -188,6 +192,7 @@ impl Sensor {
     /// Shows the sensor something that a source saw; `stream` tells apart sources that count their messages.
     pub fn observe(&mut self, stream: u32, observation: Observation<'_>) {
         if let Some(event) = self.normaliser.normalise(stream, observation) {
+            self.evaluate_loss(event.order);
             self.evaluate(&event);
         }
     }
@@ -210,6 +215,7 @@ impl Sensor {
         if step.abs() > STEP {
             self.report(&Health::clock_step(step));
         }
+        self.evaluate_loss(now.tick.saturating_sub(BEHIND));
         self.detector.advance(now.tick, &mut self.normaliser, &mut self.alerts);
         self.deliver();
         self.watch_files();
@@ -300,6 +306,7 @@ impl Sensor {
     /// Ends the sensor: what waits is written, within some seconds. Returns how many documents could not be.
     pub fn stop(mut self, now: Now, why: &str) -> usize {
         self.now = now;
+        self.evaluate_loss(i64::MAX);
         self.detector.finish(&mut self.normaliser, &mut self.alerts);
         self.deliver();
         self.tell_losses(true);
@@ -317,6 +324,14 @@ impl Sensor {
         self.record(event);
         self.detector.push(event, &mut self.normaliser, &mut self.alerts);
         self.deliver();
+    }
+
+    /// Evaluates the event of a loss that is to be told by a time on the clock of ticks.
+    fn evaluate_loss(&mut self, by: i64) {
+        if let Some(loss) = self.normaliser.loss_by(by) {
+            self.status.events.losses += 1;
+            self.evaluate(&loss);
+        }
     }
 
     /// Writes an event to telemetry, if it is wanted there.

@@ -152,6 +152,8 @@ pub struct Events {
     pub evaluated: u64,
     /// Of those, older than the one before.
     pub late: u64,
+    /// Of those, losses: events that the sensor itself made of messages that did not come.
+    pub losses: u64,
     /// Alerts.
     pub alerts: u64,
     /// Alerts beyond their rules' budgets, told in a number only.

@@ -61,7 +61,7 @@ fn replay_gives_alerts_as_json_and_a_summary() {
     let alerts = json_lines(&stdout);
     assert_eq!(alerts[0]["rule"]["id"], "99239e7d-b0d4-46e3-8609-acafcf99f68c");
     assert_eq!(alerts[0]["event"]["kind"], "alert");
-    assert!(stderr.contains("2 alerts by 2 rules"), "{stderr}");
+    assert!(stderr.contains("2 alerts by 3 rules"), "{stderr}");
     let (code, again, _) = run(folder.path(), &["replay", "--json", "--fail-on-alert", &events]);
     assert_eq!((code, again), (1, stdout), "the same input gives the same alerts");
 }
@@ -369,7 +369,7 @@ fn rules_are_checked_and_listed() {
     assert_eq!(lines[4]["not_observed"], serde_json::json!(["file", "file.path"]));
     assert_eq!(lines[4]["kind"], "event");
     let (code, stdout, _) = run(folder.path(), &["rules", "list"]);
-    assert_eq!((code, json_lines(&stdout).len()), (0, 2));
+    assert_eq!((code, json_lines(&stdout).len()), (0, 3));
 }
 
 #[test]

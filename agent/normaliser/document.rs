@@ -82,6 +82,7 @@ reads! {
     PACKAGE_SCRIPT: "vedette.package.script",
     PACKAGE_PATH: "vedette.package.path",
     PACKAGE_CLAIMED: "vedette.package.claimed",
+    LOSS: "vedette.loss.missing",
 }
 
 /// What a document is about, as far as it matters here.
@@ -89,6 +90,8 @@ reads! {
 pub(super) enum Category {
     Process,
     Network,
+    /// Messages were lost, as this sensor told it.
+    Loss,
     Other,
 }
 
@@ -109,6 +112,7 @@ pub(super) fn category(document: &Document) -> Category {
     match () {
         () if has(document, EVENT_CATEGORY, "process") => Category::Process,
         () if has(document, EVENT_CATEGORY, "network") => Category::Network,
+        () if has(document, EVENT_CATEGORY, "host") && !document.get(LOSS).is_missing() => Category::Loss,
         () => Category::Other,
     }
 }

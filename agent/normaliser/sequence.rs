@@ -55,7 +55,8 @@ struct Missing {
 }
 
 impl Sequences {
-    /// Takes the numbers of a message: `seq_num` counts its event type, `global_seq_num` all messages.
+    /// Takes the numbers of a message: `seq_num` counts its event type, `global_seq_num` all messages. Returns how many
+    /// messages before it did not come, by the number of all if it has one.
     pub(super) fn observe(
         &mut self,
         stream: u32,
@@ -63,13 +64,10 @@ impl Sequences {
         seq_num: Option<u64>,
         global_seq_num: Option<u64>,
         at: i64,
-    ) {
-        if let Some(number) = seq_num {
-            self.count((stream, Some(event_type)), number, at);
-        }
-        if let Some(number) = global_seq_num {
-            self.count((stream, None), number, at);
-        }
+    ) -> u64 {
+        let of_kind = seq_num.map(|number| self.count((stream, Some(event_type)), number, at));
+        let of_all = global_seq_num.map(|number| self.count((stream, None), number, at));
+        of_all.or(of_kind).unwrap_or(0)
     }
 
     pub(super) fn gaps(&self) -> impl Iterator<Item = Gap> {
@@ -82,14 +80,14 @@ impl Sequences {
         self.older.into_iter().chain(open)
     }
 
-    fn count(&mut self, counter: Counter, number: u64, at: i64) {
+    fn count(&mut self, counter: Counter, number: u64, at: i64) -> u64 {
         let next = number.saturating_add(1);
         let Some(last) = self.counters.get_mut(&counter) else {
             // The first: what came before the recording is not missing from it.
             if self.counters.len() < MAX_COUNTERS {
                 self.counters.insert(counter, Last { run: 0, next, at });
             }
-            return;
+            return 0;
         };
         let before = *last;
         if number >= before.next {
@@ -98,7 +96,7 @@ impl Sequences {
                 let missing = Missing { last: Some(number - 1), from: before.at, to: at };
                 self.note((counter, before.run, before.next), missing);
             }
-            return;
+            return number - before.next;
         }
         // Numbers begin anew with each client: where one is not late, eslogger was started again, and blind in
         // between.
@@ -110,6 +108,7 @@ impl Sequences {
         } else {
             self.fill((counter, before.run, number), at);
         }
+        0
     }
 
     fn is_missing(&self, key: Key) -> bool {

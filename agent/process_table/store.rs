@@ -78,6 +78,9 @@ impl Instance {
     }
 }
 
+/// The list of those that have a package and have not ended; see [`Instance::list`].
+const RUNNING_OF_SESSIONS: usize = 3;
+
 /// What an entry takes and stands for in the slab.
 #[derive(Debug)]
 struct Slot {
@@ -118,6 +121,13 @@ impl Store {
 
     pub(super) fn get(&self, id: u32) -> &Instance {
         &self.slot(id).instance
+    }
+
+    /// The processes of install sessions that have not ended.
+    pub(super) fn running_of_sessions(&self) -> impl Iterator<Item = &Instance> {
+        let first = self.lists[RUNNING_OF_SESSIONS].first;
+        let ids = std::iter::successors(first, |id| self.slot(*id).next);
+        ids.map(|id| self.get(id))
     }
 
     pub(super) fn by_token(&self, host: u32, pid: u32, pidversion: u32) -> Option<u32> {

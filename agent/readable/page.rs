@@ -61,6 +61,7 @@ impl Page {
         self.head(document);
         self.package(document);
         self.connection(document);
+        self.loss(document);
         self.tree(document);
         self.matched(document);
         self.joined(document);
@@ -157,6 +158,21 @@ impl Page {
         let flows = events.into_iter().flatten().filter(|event| event.get("destination").is_some());
         for flow in flows {
             self.row("connected", &destination(&flow["destination"]));
+        }
+    }
+
+    /// What did not come, and who was busiest just before.
+    pub(super) fn loss(&mut self, document: &Map<String, Json>) {
+        let Some(loss) = get(document, "vedette.loss") else { return };
+        self.row("lost", &format!("{} messages did not come", text(loss.get("missing"))));
+        let name = shorten(&text(get(document, "process.name")), MAX_NAME);
+        if !name.is_empty() {
+            let (of_busiest, messages) = (text(loss.get("of_busiest")), text(loss.get("messages")));
+            let with = "with those that it is responsible for";
+            self.row(
+                "busiest",
+                &format!("{name}, {with}: {of_busiest} of the {messages} messages just before"),
+            );
         }
     }
 

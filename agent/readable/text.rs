@@ -28,12 +28,18 @@ pub(crate) fn summary(event: &Json) -> String {
             let command = at("process.command_line").or_else(|| at("process.executable"));
             format!("{parent} ran {name}: {}", text(command))
         }
+        Some("events_lost") => lost(event),
         _ if at("destination").is_some() => {
             format!("{name} connected to {}", destination(&event["destination"]))
         }
         action => format!("{name} {}", action.map(visible).unwrap_or_default()),
     };
     format!("{time}  {what}")
+}
+
+/// How much of what happened was not seen.
+pub(super) fn lost(event: &Json) -> String {
+    format!("{} messages did not come", text(event.pointer("/vedette/loss/missing")))
 }
 
 /// Where an alert happened.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::Style;
 use super::page::Page;
-use super::text::{MAX_NAME, destination, get, shorten, steps, text};
+use super::text::{MAX_NAME, destination, get, lost, shorten, steps, text};
 use crate::rule::Rule;
 use crate::timestamp;
 
@@ -32,6 +32,7 @@ pub fn whole(shown: &Whole<'_>, style: Style) -> String {
     }
     page.package(document);
     page.connection(document);
+    page.loss(document);
     page.joined(document);
     page.gap();
     page.tree(document);
@@ -173,6 +174,7 @@ fn happened(event: &Json) -> String {
     let name = shorten(&text(at("/process/name")), MAX_NAME);
     match at("/event/action").and_then(Json::as_str) {
         Some("exec") => format!("{} ran {name}", shorten(&text(at("/process/parent/name")), MAX_NAME)),
+        Some("events_lost") => lost(event),
         _ if at("/destination").is_some() => format!("{name} connected out"),
         action => format!("{name} {}", shorten(&text(action.map(Json::from).as_ref()), MAX_NAME)),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eql::Value;
 
 use super::{FieldSpec, Kind, On, Source};
-use crate::event::{Action, CodeSignature, Event, Network, Package, Process, User};
+use crate::event::{Action, CodeSignature, Event, Loss, Network, Package, Process, User};
 
 /// Rows of `path: kind, events, source, "whence", reader`. A kind in brackets is always an array.
 macro_rules! fields {
@@ -32,18 +32,18 @@ const ARGS: &str = "exec `args`; a fork's child has its parent's; the rest from 
 const RESPONSIBLE: &str = "the image that `responsible_audit_token` names, unless the process is its own";
 const PARENT: &str = "the image that the message's own `parent_audit_token` names, from the process table";
 const FLAGS: &str = "`codesigning_flags` of the image";
-const SESSION: &str = "the install session that the process descends from, see below";
+const SESSION: &str = "the install session that the process descends from, or that ran at a loss, see below";
 const FLOW: &str = "the flow";
 
 fields! {
     "@timestamp": Date, ALL, Message, "`time`", |e| dated(e, Some(e.time_text()));
     "event.kind": Keyword, ALL, Sensor, "`event`", |e| own(e, "event");
-    "event.category": [Keyword], ALL, Sensor, "`process` or `network`", category;
-    "event.type": [Keyword], ALL, Sensor, "`start`, of an exit or a disconnect `end`", kind;
+    "event.category": [Keyword], ALL, Sensor, "`process`, `network`, `host` of a loss", category;
+    "event.type": [Keyword], ALL, Sensor, "`start`, of an exit or a disconnect `end`, of a loss `info`", kind;
     "event.action": Keyword, ALL, Sensor,
-        "`exec`, `fork`, `end`, `connection_attempted`, `disconnect_received`", action;
+        "`exec`, `fork`, `end`, `connection_attempted`, `disconnect_received`, `events_lost`", action;
     "event.module": Keyword, ALL, Sensor, "`vedette`", |e| own(e, "vedette");
-    "event.dataset": Keyword, ALL, Sensor, "`vedette.process` or `vedette.network`", dataset;
+    "event.dataset": Keyword, ALL, Sensor, "`vedette.process`, `vedette.network`, `vedette.host`", dataset;
     "event.sequence": Long, ALL, Message, "`global_seq_num`", |e| unsigned(e.sequence);
     "ecs.version": Keyword, ALL, Sensor, "`9.0.0`", |e| own(e, "9.0.0");
     "agent.type": Keyword, ALL, Sensor, "`vedette`", |e| own(e, "vedette");
@@ -213,6 +213,15 @@ fields! {
     "vedette.attribution": Keyword, NETWORK, Table,
         "how the flow's process was found: `named`, `pid`, `pid_after_exit`",
         |e| Value::from(e.attribution.map(|a| a.as_str()));
+    "vedette.loss.missing": Long, LOSS, Sensor,
+        "how many messages did not come, by their numbers", |e| loss(e, |l| unsigned(Some(l.missing)));
+    "vedette.loss.messages": Long, LOSS, Sensor,
+        "how many came in the ten to twenty seconds before", |e| loss(e, |l| unsigned(Some(l.messages)));
+    "vedette.loss.of_busiest": Long, LOSS, Sensor,
+        "of these, how many at least were of `process.*` and of those that it is responsible for",
+        |e| loss(e, |l| unsigned(l.of_busiest));
+    "vedette.loss.sessions": Long, LOSS, Sensor,
+        "how many install sessions had a running process", |e| loss(e, |l| unsigned(Some(l.sessions as u64)));
     "vedette.package.host": Keyword, ALL, Table, SESSION, |e| package(e, |p| filled(&p.host));
     "vedette.package.host_entity_id": Keyword, ALL, Table,
         SESSION, |e| package(e, |p| filled(&p.host_entity_id));
@@ -239,6 +248,7 @@ fn category(event: &Event) -> Value<'_> {
     match event.action {
         Action::Exec | Action::Fork | Action::End => Value::Str("process"),
         Action::ConnectionAttempted | Action::DisconnectReceived => Value::Str("network"),
+        Action::EventsLost => Value::Str("host"),
         Action::Document => Value::Missing,
     }
 }
@@ -247,6 +257,7 @@ fn kind(event: &Event) -> Value<'_> {
     match event.action {
         Action::Exec | Action::Fork | Action::ConnectionAttempted => Value::Str("start"),
         Action::End | Action::DisconnectReceived => Value::Str("end"),
+        Action::EventsLost => Value::Str("info"),
         Action::Document => Value::Missing,
     }
 }
@@ -258,6 +269,7 @@ fn action(event: &Event) -> Value<'_> {
         Action::End => Value::Str("end"),
         Action::ConnectionAttempted => Value::Str("connection_attempted"),
         Action::DisconnectReceived => Value::Str("disconnect_received"),
+        Action::EventsLost => Value::Str("events_lost"),
         Action::Document => Value::Missing,
     }
 }
@@ -266,6 +278,7 @@ fn dataset(event: &Event) -> Value<'_> {
     match event.action {
         Action::Exec | Action::Fork | Action::End => Value::Str("vedette.process"),
         Action::ConnectionAttempted | Action::DisconnectReceived => Value::Str("vedette.network"),
+        Action::EventsLost => Value::Str("vedette.host"),
         Action::Document => Value::Missing,
     }
 }
@@ -331,7 +344,16 @@ fn user<'a>(event: &'a Event, read: impl Fn(&'a User) -> Value<'a>) -> Value<'a>
 }
 
 fn package<'a>(event: &'a Event, read: impl Fn(&'a Package) -> Value<'a>) -> Value<'a> {
-    process(event, |process| process.package.as_deref().map_or(Value::Missing, &read))
+    let package = match &event.loss {
+        // Who was busiest need not be of the session.
+        Some(loss) => loss.package.as_deref(),
+        None => event.process.as_ref().and_then(|process| process.package.as_deref()),
+    };
+    package.map_or(Value::Missing, read)
+}
+
+fn loss<'a>(event: &'a Event, read: impl Fn(&'a Loss) -> Value<'a>) -> Value<'a> {
+    event.loss.as_ref().map_or(Value::Missing, read)
 }
 
 fn network<'a>(event: &'a Event, read: impl Fn(&'a Network) -> Value<'a>) -> Value<'a> {

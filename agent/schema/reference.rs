@@ -38,6 +38,12 @@ const NOTES: &str = "
 - `vedette.package` begins with each child of a platform-signed installer host: `installer`, `Installer`,
   `package_script_service`, `InstallerRemotePluginService`, told by their sealed paths or Apple's signing ids
   together with the kernel's platform flag, never by name. All descendants have it, re-parented or not.
+- A loss (`event.action` is `events_lost`) is an event of a live sensor's own: messages did not come, lost by the
+  kernel or dropped by the sensor's full queue. It is made a second after the first gap and then once a minute while
+  losses go on. `process.*` is the responsible process with the most messages in the ten to twenty seconds before,
+  those of the processes that it is responsible for included; `vedette.package.*` is the install session that
+  began last of those that have a running process, whoever was busiest. A recording's gaps make no such event, as a
+  recording may have been filtered; an alert's `vedette.gap` tells them.
 - `process.code_signature.status` is `No error.`, `code object is not signed at all`, or `invalid signature (code or
   signature have been modified)`.
 ";
@@ -107,7 +113,13 @@ fn events(field: &FieldSpec) -> String {
     if field.on.covers(On::ALL) {
         return "all".into();
     }
-    let names = [(On::EXEC, "exec"), (On::FORK, "fork"), (On::END, "end"), (On::NETWORK, "network")];
+    let names = [
+        (On::EXEC, "exec"),
+        (On::FORK, "fork"),
+        (On::END, "end"),
+        (On::NETWORK, "network"),
+        (On::LOSS, "loss"),
+    ];
     let carried = names.iter().filter(|(on, _)| field.on.covers(*on)).map(|(_, name)| *name);
     carried.collect::<Vec<_>>().join(", ")
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::event::{Action, Attribution, CodeSignature, Fields, Host, Network, Package, Process, User};
+use crate::event::{Action, Attribution, CodeSignature, Fields, Host, Loss, Network, Package, Process, User};
 
 #[test]
 fn the_field_reference_is_up_to_date() {
@@ -239,7 +239,7 @@ fn event_of_everything() -> Event {
         }),
         process: Some(process.clone()),
         parent: Some(process.clone()),
-        effective_parent: Some(process),
+        effective_parent: Some(process.clone()),
         exit_code: Some(0),
         network: Some(Network {
             direction: Some("egress"),
@@ -255,6 +255,7 @@ fn event_of_everything() -> Event {
             source: Some("es"),
         }),
         attribution: Some(Attribution::Named),
+        loss: Some(Loss { of_busiest: Some(1), package: process.package.clone(), ..Loss::default() }),
         ..Fields::default()
     })
 }

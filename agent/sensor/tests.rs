@@ -1,3 +1,5 @@
+mod loss;
+
 use std::convert::Infallible;
 use std::fs;
 use std::ops::ControlFlow;
@@ -162,6 +164,10 @@ fn live_equals_replay_and_telemetry_replays_to_the_same_alerts() {
         let telemetry = parts(&config.telemetry.file);
         rotated += telemetry.len() - 1;
         let mut again = replayed(&telemetry);
+        // Lines that are late are lost to a live sensor, whose messages are not; a recording's gaps are no events.
+        for documents in [&mut live, &mut again] {
+            documents.retain(|document| document["event"]["action"] != "events_lost");
+        }
         alerts += live.len();
         for documents in [&mut live, &mut recorded, &mut again] {
             documents.iter_mut().for_each(comparable);
@@ -249,13 +255,17 @@ fn a_start_heartbeats_and_a_stop() {
     pass(&mut sensor, 1..=130);
     assert_eq!(sensor.stop(after(131), "SIGTERM"), 0);
     assert_eq!(actions(&config), ["start", "heartbeat", "heartbeat", "stop"]);
+    let builtin = rule::builtin().len();
     let beat = &documents(&config.health.file)[1]["vedette"]["health"];
     assert_eq!(
         (&beat["uptime_s"], &beat["state"], &beat["rules"]["loaded"]),
-        (&60.into(), &"running".into(), &2.into())
+        (&60.into(), &"running".into(), &builtin.into())
     );
     let status = status_of(&config);
-    assert_eq!((status.state, status.pid, status.rules.loaded), (State::Stopped, std::process::id(), 2));
+    assert_eq!(
+        (status.state, status.pid, status.rules.loaded),
+        (State::Stopped, std::process::id(), builtin)
+    );
     assert_eq!(status.rules.hash.len(), 64);
     assert_eq!((status.files["health"].delivered, status.files["health"].waiting), (4, 0));
     assert_eq!(status.files["health"].path, config.health.file.display().to_string());

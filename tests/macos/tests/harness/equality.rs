@@ -24,7 +24,8 @@ const LIVE_ONLY: &[(&str, &str)] = &[
 #[test]
 fn the_live_sensor_and_a_replay_of_what_it_was_told_give_the_same_alerts() {
     let Some(setup) = Setup::from_environment("live equals replay") else { return };
-    let query = "any where true";
+    // Losses are events that only a live sensor makes: a recording may have been filtered.
+    let query = "process where true";
     for (scenario, expected) in
         [("install-chain.toml", 5), ("odd-messages.toml", 4), ("lost-between.toml", 2)]
     {

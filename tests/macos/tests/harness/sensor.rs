@@ -11,6 +11,7 @@ use std::time::Duration;
 pub(super) const ALERTS: &str = "Library/Logs/Vedette/alerts.ndjson";
 pub(super) const HEALTH: &str = "Library/Logs/Vedette/health.ndjson";
 pub(super) const STATUS: &str = "Library/Application Support/Vedette/status.json";
+pub(super) const CONFIGURATION: &str = "Library/Application Support/Vedette/config.toml";
 pub(super) const RULES: &str = "Library/Application Support/Vedette/rules";
 
 /// `host.id` of the Mac.
@@ -193,9 +194,10 @@ impl Run {
         self.source()["dropped"][kind].as_u64().unwrap_or(0)
     }
 
-    /// How many events were evaluated.
+    /// How many events were evaluated, those of the sensor's own left out.
     pub(super) fn evaluated(&self) -> u64 {
-        self.status["events"]["evaluated"].as_u64().expect("a count")
+        let count = |key| self.status["events"][key].as_u64().expect("a count");
+        count("evaluated") - count("losses")
     }
 
     /// The health documents of an action.
