@@ -16,6 +16,24 @@ const LINUX_ARM64: &str = "aarch64-unknown-linux-gnu";
 /// # Errors
 /// With what is missing and how to get it; if a test fails.
 pub(super) fn test(arch: Arch, update_imports: bool) -> Result<()> {
+    let mut tests = harness(arch, &[])?;
+    if update_imports {
+        tests.env("UPDATE_EXPECT", "1");
+    }
+    command::run(&mut tests)
+}
+
+/// Measures the x86_64 binary by a release build of the harness.
+///
+/// # Errors
+/// As `test`.
+pub(super) fn bench() -> Result<()> {
+    let mut figures = harness(Arch::X86_64, &["--release"])?;
+    command::run(figures.args(["--test", "harness", "figures", "--", "--ignored", "--nocapture"]))
+}
+
+/// The command that runs the harness's tests, after what they need was built.
+fn harness(arch: Arch, options: &[&str]) -> Result<Command> {
     if !cfg!(target_os = "linux") {
         bail!("the harness stands in for macOS on Linux; on a Mac, run the binary itself");
     }
@@ -29,6 +47,7 @@ pub(super) fn test(arch: Arch, update_imports: bool) -> Result<()> {
 
     let mut tests = cargo(&["test", "--locked", "--package", "macos-abi"]);
     tests
+        .args(options)
         .env("MACOS_ABI_PROGRAM", program)
         .env("MACOS_ABI_LINUX_PROGRAM", linux)
         .env("MACOS_ABI_LIBSYSTEM_TBD", ziglang.libsystem_tbd())
@@ -39,10 +58,7 @@ pub(super) fn test(arch: Arch, update_imports: bool) -> Result<()> {
             .env("MACOS_ABI_LOADER", loader)
             .env("MACOS_ABI_EMULATOR", format!("{QEMU} -L {ARM64_LIBRARIES}"));
     }
-    if update_imports {
-        tests.env("UPDATE_EXPECT", "1");
-    }
-    command::run(&mut tests)
+    Ok(tests)
 }
 
 /// The harness's own program for Linux on arm64.

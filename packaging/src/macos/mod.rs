@@ -20,6 +20,8 @@ pub(crate) enum Task {
     Build(BuildArgs),
     /// Build one architecture and run it on Linux against the stand-ins of tests/macos.
     Test(TestArgs),
+    /// Measure the x86_64 one there, for BENCHMARKS.md.
+    Bench,
 }
 
 #[derive(Args)]
@@ -78,6 +80,7 @@ pub(crate) fn run(task: &Task) -> Result<()> {
             let arch = if arguments.arm64 { Arch::Aarch64 } else { Arch::X86_64 };
             abi::test(arch, arguments.update_imports)
         }
+        Task::Bench => abi::bench(),
     }
 }
 

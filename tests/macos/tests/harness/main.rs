@@ -2,6 +2,7 @@
 //! pass and print that they did not run.
 
 mod equality;
+mod figures;
 mod imports;
 mod live;
 mod losses;
