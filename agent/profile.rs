@@ -187,21 +187,21 @@ fn full_disk_access(signer: &Signer) -> Profile {
     .profile()
 }
 
-/// `com.apple.servicemanagement`, macOS 13 and later.
+/// `com.apple.servicemanagement`, macOS 13 and later. What the package lets launchd run is a script, which no team signs:
+/// it is told by its label.
 fn background_items(signer: &Signer) -> Profile {
-    let rule = dictionary([
-        ("Comment", "Vedette".into()),
-        ("RuleType", "TeamIdentifier".into()),
-        ("RuleValue", signer.team.as_str().into()),
-    ]);
+    let rule = |kind: &str, value: &str| {
+        dictionary([("Comment", "Vedette".into()), ("RuleType", kind.into()), ("RuleValue", value.into())])
+    };
+    let rules = vec![rule("TeamIdentifier", &signer.team), rule("LabelPrefix", &format!("{PREFIX}."))];
     Payload {
         file: "background-items.mobileconfig",
         identifier: "background-items",
         part: "background-items",
         payload_type: "com.apple.servicemanagement".to_owned(),
         name: "Vedette: background items",
-        about: "keeps macOS from asking people about background items of the team",
-        content: vec![("Rules", Value::Array(vec![rule]))],
+        about: "keeps macOS from asking people about what Vedette runs in the background",
+        content: vec![("Rules", Value::Array(rules))],
     }
     .profile()
 }

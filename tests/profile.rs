@@ -102,7 +102,12 @@ fn a_fleet_gets_four_files_with_identifiers_of_their_own() {
                 let wanted = format!("certificate leaf[subject.OU] = \"{TEAM}\"");
                 assert!(entry["CodeRequirement"].as_str().is_some_and(|text| text.contains(&wanted)));
             }
-            _ => {}
+            "background-items.mobileconfig" => {
+                let rule = |index: usize| (&payload["Rules"][index]["RuleType"], &payload["Rules"][index]["RuleValue"]);
+                assert_eq!(rule(0), (&"TeamIdentifier".into(), &TEAM.into()));
+                assert_eq!(rule(1), (&"LabelPrefix".into(), &"dev.vedette.".into()));
+            }
+            _ => assert_eq!(payload["rules"]["folder"], "/Library/Application Support/Vedette/rules"),
         }
     }
     types.sort();
