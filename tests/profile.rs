@@ -103,7 +103,9 @@ fn a_fleet_gets_four_files_with_identifiers_of_their_own() {
                 assert!(entry["CodeRequirement"].as_str().is_some_and(|text| text.contains(&wanted)));
             }
             "background-items.mobileconfig" => {
-                let rule = |index: usize| (&payload["Rules"][index]["RuleType"], &payload["Rules"][index]["RuleValue"]);
+                let rule = |index: usize| {
+                    (&payload["Rules"][index]["RuleType"], &payload["Rules"][index]["RuleValue"])
+                };
                 assert_eq!(rule(0), (&"TeamIdentifier".into(), &TEAM.into()));
                 assert_eq!(rule(1), (&"LabelPrefix".into(), &"dev.vedette.".into()));
             }

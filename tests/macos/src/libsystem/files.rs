@@ -130,13 +130,15 @@ impl Stat {
     }
 }
 
-/// The folder that stands for the Mac's root, in which `/` and `/Library` are looked up; the host's own where
+/// The folder that stands for the Mac's root, in which `/`, `/Applications` and `/Library` are looked up; the host's own where
 /// `MACOS_ABI_ROOT` is not set.
 pub(super) fn on_host(path: *const c_char) -> Cow<'static, CStr> {
     // SAFETY: a path is a C string that outlives the call it is an argument of, and so what is made of it here.
     let given: &'static CStr = unsafe { CStr::from_ptr(path) };
     let bytes = given.to_bytes();
-    let of_mac = bytes == b"/" || bytes == b"/Library" || bytes.starts_with(b"/Library/");
+    let below =
+        |folder: &[u8]| bytes.strip_prefix(folder).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+    let of_mac = bytes == b"/" || below(b"/Library") || below(b"/Applications");
     match mac_root() {
         Some(root) if of_mac => {
             let moved = [root.as_os_str().as_bytes(), bytes].concat();
@@ -206,10 +208,12 @@ unsafe extern "C" fn macos_abi_fcntl(file: c_int, command: c_int, argument: usiz
 #[unsafe(no_mangle)]
 unsafe extern "C" fn macos_abi_ioctl(file: c_int, request: u64, argument: usize) -> c_int {
     const FIOCLEX: u64 = 0x2000_6601;
+    const FIONBIO: u64 = 0x8004_667e;
     /// `struct winsize` is the same on both.
     const TIOCGWINSZ: u64 = 0x4008_7468;
     match request {
         FIOCLEX => libc::ioctl(file, libc::FIOCLEX),
+        FIONBIO => libc::ioctl(file, libc::FIONBIO, argument as *mut c_int),
         TIOCGWINSZ => libc::ioctl(file, libc::TIOCGWINSZ, argument as *mut c_void),
         _ => fail(ENOTTY),
     }

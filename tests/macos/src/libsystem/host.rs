@@ -35,6 +35,7 @@ pub(crate) const SAME: &[&str] = &[
     "getuid",
     "isatty",
     "link",
+    "listen",
     "malloc",
     "memchr",
     "memcmp",

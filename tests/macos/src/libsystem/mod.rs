@@ -13,6 +13,8 @@ mod math;
 mod memory;
 mod processes;
 mod signals;
+mod sockets;
+mod spawn;
 mod threads;
 mod time;
 mod unwind;
@@ -37,6 +39,8 @@ pub(crate) fn symbol(name: &str) -> Option<usize> {
         process::symbol,
         processes::symbol,
         signals::symbol,
+        sockets::symbol,
+        spawn::symbol,
         threads::symbol,
         time::symbol,
         unwind::symbol,

@@ -55,11 +55,11 @@ fn to_linux(darwin: c_int) -> Option<c_int> {
     Some(NUMBERS.iter().find(|(theirs, _)| *theirs == darwin).map_or(darwin, |(_, ours)| *ours))
 }
 
-fn to_darwin(linux: c_int) -> Option<c_int> {
+pub(super) fn to_darwin(linux: c_int) -> Option<c_int> {
     (1..32).find(|darwin| to_linux(*darwin) == Some(linux))
 }
 
-unsafe fn host_set(darwin: u32) -> libc::sigset_t {
+pub(super) unsafe fn host_set(darwin: u32) -> libc::sigset_t {
     let mut set = MaybeUninit::zeroed();
     libc::sigemptyset(set.as_mut_ptr());
     for signal in (1..32).filter(|signal| darwin >> (signal - 1) & 1 != 0).filter_map(to_linux) {

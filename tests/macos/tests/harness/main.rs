@@ -1,12 +1,14 @@
 //! The darwin binary, run on Linux. `cargo xtask macos test` builds it and says where it is; without that, these tests
 //! pass and print that they did not run.
 
+mod doctor;
 mod equality;
 mod figures;
 mod imports;
 mod live;
 mod losses;
 mod recordings;
+mod selftest;
 mod sensor;
 mod trouble;
 
