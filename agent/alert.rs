@@ -188,7 +188,7 @@ pub fn is_deceptive(c: char) -> bool {
 }
 
 /// `event.id`: the same for the same match, whoever finds it and when.
-fn id(rule: &Rule, join_keys: &[(String, Option<Scalar>)], events: &[&Event]) -> String {
+pub(crate) fn id(rule: &Rule, join_keys: &[(String, Option<Scalar>)], events: &[&Event]) -> String {
     let mut hash = Sha256::new();
     // Each part ends with a byte that UTF-8 does not have, so that no two lists of parts read alike.
     let mut part = |text: &str| {

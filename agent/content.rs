@@ -131,7 +131,17 @@ impl Text {
     }
 }
 
-/// What a look at the files has found.
+/// A look at the files that has found something.
+pub struct Look {
+    /// The configuration files that were read.
+    pub configuration: Vec<LoadedFile>,
+    /// What is wrong in them, a sentence each: those keys keep their last good values.
+    pub wrong: Vec<String>,
+    /// What became of rules and exceptions.
+    pub found: Changed,
+}
+
+/// What a look has found of rules and exceptions.
 pub enum Changed {
     /// Other rules or exceptions, all of which can be used.
     Content(Box<Content>),
@@ -144,7 +154,7 @@ pub enum Changed {
 /// Files are read again rather than their dates compared: whoever can set a date could hide a change. A set in which
 /// anything is wrong is refused as a whole, so that a slip of the pen takes no rule away that ran before.
 pub struct Watch {
-    changed: Receiver<Changed>,
+    looks: Receiver<Look>,
 }
 
 impl Watch {
@@ -157,43 +167,58 @@ impl Watch {
         fingerprint: String,
         every: Duration,
     ) -> io::Result<Self> {
-        let (sender, changed) = channel();
+        let (sender, looks) = channel();
         std::thread::Builder::new()
             .name("content".into())
             .spawn(move || watch(load, fingerprint, every, &sender))?;
-        Ok(Watch { changed })
+        Ok(Watch { looks })
     }
 
-    /// Returns the newest change that has not been taken, without waiting.
-    pub fn take(&self) -> Option<Changed> {
-        self.changed.try_iter().last()
+    /// Returns the newest look that has found something and has not been taken, without waiting.
+    pub fn take(&self) -> Option<Look> {
+        self.looks.try_iter().last()
     }
 }
 
-fn watch(
-    mut load: impl FnMut() -> Loaded,
-    mut fingerprint: String,
-    every: Duration,
-    sender: &Sender<Changed>,
-) {
+fn watch(mut load: impl FnMut() -> Loaded, mut fingerprint: String, every: Duration, sender: &Sender<Look>) {
     loop {
         std::thread::sleep(every);
-        let texts = read(&load());
+        let loaded = load();
+        let texts = read(&loaded);
         if texts.fingerprint == fingerprint {
             continue;
         }
         fingerprint.clone_from(&texts.fingerprint);
         let content = texts.compile();
-        let changed = if content.problems.is_empty() {
+        let found = if content.problems.is_empty() {
             Changed::Content(Box::new(content))
         } else {
             Changed::Refused(content.problems)
         };
-        if sender.send(changed).is_err() {
+        let look =
+            Look { configuration: configuration_files(&loaded), wrong: configuration_errors(&loaded), found };
+        if sender.send(look).is_err() {
             // Whoever waited for it has ended.
             return;
         }
     }
+}
+
+/// Returns the configuration files that were read.
+pub fn configuration_files(loaded: &Loaded) -> Vec<LoadedFile> {
+    let read = loaded.sources.iter().filter(|source| source.state == config::State::Read);
+    read.map(|source| LoadedFile {
+        path: source.path.display().to_string(),
+        sha256: source.sha256.clone().unwrap_or_default(),
+        owner: source.owner,
+    })
+    .collect()
+}
+
+/// Returns what is wrong in a configuration, each in a sentence that begins with its place.
+pub fn configuration_errors(loaded: &Loaded) -> Vec<String> {
+    let errors = loaded.findings.iter().filter(|finding| finding.level == eql::Level::Error);
+    errors.filter_map(|finding| finding.rendered.lines().next().map(str::to_owned)).collect()
 }
 
 fn read_folder(folder: &Path, what: &str, texts: &mut Vec<Text>, problems: &mut Vec<String>) {
@@ -333,7 +358,7 @@ mod tests {
         .expect("a thread");
         let next = || loop {
             match watch.take() {
-                Some(changed) => return changed,
+                Some(look) => return look.found,
                 None => std::thread::sleep(Duration::from_millis(1)),
             }
         };

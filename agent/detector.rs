@@ -214,10 +214,25 @@ pub struct Detector {
     /// `None` where nobody asks what rules cost.
     sampler: Option<cost::Sampler>,
     outcomes: Vec<Outcome<Event>>,
+    withheld: Vec<Withheld>,
     counts: HashMap<String, u64>,
     repeated: u64,
     left_out: u64,
 }
+
+/// An alert that an exception withheld.
+#[derive(Clone, Debug)]
+pub struct Withheld {
+    /// The exception.
+    pub exception: Arc<Exception>,
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// What the alert's `event.id` would have been.
+    pub id: String,
+}
+
+/// How many withheld alerts are kept for whoever takes them; exceptions count their hits beyond that.
+const MAX_WITHHELD: usize = 256;
 
 /// An exception and how often it has done something.
 struct Excepting {
@@ -282,6 +297,7 @@ impl Detector {
             redactor: None,
             sampler: None,
             outcomes: Vec::new(),
+            withheld: Vec::new(),
             counts: HashMap::new(),
             repeated: 0,
             left_out: 0,
@@ -392,6 +408,11 @@ impl Detector {
         self.redact_summaries(alerts, from);
     }
 
+    /// Returns the alerts that exceptions have withheld since this was asked last, the first some hundred of them.
+    pub fn take_withheld(&mut self) -> Vec<Withheld> {
+        std::mem::take(&mut self.withheld)
+    }
+
     /// Returns how many rules run.
     pub fn rules(&self) -> usize {
         self.rules.len()
@@ -490,10 +511,11 @@ impl Detector {
         {
             excepting.hits += 1;
             running.cost.excepted += 1;
-            // One line: what is withheld can be looked for.
-            let Exception { id, owner, .. } = &*excepting.loaded.exception;
-            let line = format!("withheld by the exception {id} of {owner}: {}", running.rule.name);
-            log::warn!(target: "alert", "{}", crate::readable::visible(&line));
+            if self.withheld.len() < MAX_WITHHELD {
+                let id = alert::id(&running.rule, &join_keys, &present);
+                let exception = excepting.loaded.exception.clone();
+                self.withheld.push(Withheld { exception, rule: running.rule.clone(), id });
+            }
             return None;
         }
         // Before the alert is made: that costs more than all the rules.

@@ -14,11 +14,13 @@ use eql::Reloaded;
 use serde_json::json;
 
 use crate::alert::{Alert, AlertKind, json_line};
-use crate::detector::{Detector, RuleSet};
+use crate::content::{Changed, Look};
+use crate::detector::{Detector, RuleSet, Withheld};
 use crate::event::{Event, Host};
 use crate::health::{Health, LoadedFile};
 use crate::normaliser::{self, Normaliser};
 use crate::observation::{Flow, Observation};
+use crate::readable::visible;
 use crate::redaction::Secrets;
 use crate::sink::{
     self, Delivered, Delivery, Lane, LaneOptions, LaneStart, Readers, Rotation, Sink, Trust, UnifiedLogSink,
@@ -75,6 +77,8 @@ pub struct Sensor {
     status_written: i64,
     problems: BTreeMap<&'static str, String>,
     safe_mode: bool,
+    /// The configuration files that were read last.
+    configuration: Vec<LoadedFile>,
     connections: Connections,
     blind: VecDeque<BlindWindow>,
     /// What was told of losses, and when.
@@ -94,6 +98,9 @@ const TELL_EVERY: i64 = 60_000_000_000;
 
 /// How far a source may be behind, in nanoseconds: a loss is not told before events that may still come.
 const BEHIND: i64 = 1_000_000_000;
+
+/// How many sentences about what is wrong are told as one.
+const MAX_TOLD: usize = 3;
 
 /// How many blind windows the status keeps.
 const MAX_BLIND: usize = 10;
@@ -172,6 +179,7 @@ impl Sensor {
             status_written: i64::MIN,
             problems: BTreeMap::new(),
             safe_mode: false,
+            configuration: Vec::new(),
             connections: Connections::new(&rules),
             blind: VecDeque::new(),
             told: Losses::default(),
@@ -237,7 +245,7 @@ impl Sensor {
             redactor.document(&mut document, Secrets::default());
             message = redactor.text(&message);
         }
-        log::info!(target: "health", "{}", crate::readable::visible(&message));
+        log::info!(target: "health", "{}", visible(&message));
         self.delivery.send(Lane::Health, None, json_line(&document));
     }
 
@@ -248,6 +256,22 @@ impl Sensor {
             self.report(&Health::degraded(what, &why));
             self.problems.insert(what, why);
             self.write_status(self.state());
+        }
+    }
+
+    /// Says what is wrong with something, in sentences of which the first few are told; nothing where there are none.
+    pub fn degrade_by(&mut self, what: &'static str, wrong: &[String]) {
+        for sentence in wrong {
+            log::warn!(target: "sensor", "{what}: {}", visible(sentence));
+        }
+        let told: Vec<String> = wrong.iter().take(MAX_TOLD).map(|sentence| visible(sentence)).collect();
+        let mut why = told.join("; ");
+        let more = wrong.len().saturating_sub(MAX_TOLD);
+        if more > 0 {
+            why.push_str(&format!("; and {more} more"));
+        }
+        if !wrong.is_empty() {
+            self.degrade(what, why);
         }
     }
 
@@ -291,6 +315,34 @@ impl Sensor {
         self.take_rules(rules);
         self.write_status(self.state());
         reloaded
+    }
+
+    /// Takes over what a look at the files has found: rules and exceptions, if all of them can be used, and what is to be
+    /// said of the configuration.
+    pub fn take(&mut self, look: Look) {
+        if look.configuration != self.configuration || look.wrong.len() != self.status.configuration.errors {
+            self.configured(look.configuration, &look.wrong);
+        }
+        match look.found {
+            Changed::Content(content) => {
+                let Reloaded { kept, dropped } = self.reload(&content.rules, &content.files);
+                log::info!(target: "sensor", "rules loaded anew; {kept} partial matches go on, {dropped} ended");
+                self.recover("rules");
+            }
+            Changed::Refused(problems) => self.degrade_by("rules", &problems),
+        }
+    }
+
+    /// Tells which configuration files were read, and what is wrong in them.
+    pub fn configured(&mut self, files: Vec<LoadedFile>, wrong: &[String]) {
+        self.report(&Health::loaded("configuration", &files));
+        self.status.configuration.errors = wrong.len();
+        self.status.configuration.files = files.iter().map(|file| file.path.clone()).collect();
+        self.configuration = files;
+        match wrong {
+            [] => self.recover("configuration"),
+            _ => self.degrade_by("configuration", wrong),
+        }
     }
 
     /// Returns what the status says of a source.
@@ -348,12 +400,17 @@ impl Sensor {
     }
 
     fn deliver(&mut self) {
+        for withheld in self.detector.take_withheld() {
+            if let Some(unified_log) = &mut self.unified_log {
+                unified_log.send(Line::Withheld(withheld));
+            }
+        }
         for alert in self.alerts.drain(..) {
             if alert.kind == AlertKind::Alert {
                 self.status.events.alerts += 1;
             }
             if let Some(unified_log) = &mut self.unified_log {
-                unified_log.send(&alert);
+                unified_log.send(Line::Alert(Box::new(alert.clone())));
             }
             self.delivery.send(Lane::Alerts, Some(sink::key_of(&alert)), alert.to_line());
         }
@@ -503,9 +560,15 @@ impl Losses {
     }
 }
 
+/// What gets a line in unified logging.
+enum Line {
+    Alert(Box<Alert>),
+    Withheld(Withheld),
+}
+
 /// Unified logging, from a thread that may block: `os_log` waits for other processes.
 struct UnifiedLog {
-    sender: SyncSender<Alert>,
+    sender: SyncSender<Line>,
     thread: JoinHandle<()>,
     /// Alerts for which there was no room; told with the next that finds some.
     left_out: u64,
@@ -513,20 +576,23 @@ struct UnifiedLog {
 
 impl UnifiedLog {
     fn start() -> io::Result<Self> {
-        let (sender, receiver) = sync_channel::<Alert>(UNIFIED_LOG_QUEUE);
+        let (sender, receiver) = sync_channel::<Line>(UNIFIED_LOG_QUEUE);
         let thread = std::thread::Builder::new().name("unified-log".into()).spawn(move || {
             let mut sink = UnifiedLogSink::new();
-            for alert in receiver {
-                // It has no way to fail.
-                let _ = sink.deliver(&alert);
+            for line in receiver {
+                match line {
+                    // It has no way to fail.
+                    Line::Alert(alert) => drop(sink.deliver(&alert)),
+                    Line::Withheld(withheld) => sink.withheld(&withheld),
+                }
             }
             let _ = sink.flush();
         })?;
         Ok(UnifiedLog { sender, thread, left_out: 0 })
     }
 
-    fn send(&mut self, alert: &Alert) {
-        if self.sender.try_send(alert.clone()).is_err() {
+    fn send(&mut self, line: Line) {
+        if self.sender.try_send(line).is_err() {
             self.left_out += 1;
         }
     }

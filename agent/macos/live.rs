@@ -10,7 +10,7 @@ use endpoint_sec::Message;
 use super::clock::Timebase;
 use super::endpoint_security::{EndpointSecurity, KINDS, NAME, State};
 use super::message;
-use crate::content::{Changed, Watch};
+use crate::content::Watch;
 use crate::observation::Observation;
 use crate::process_table::At;
 use crate::sensor::Sensor;
@@ -102,15 +102,8 @@ impl Live {
 
     /// Takes other rules and exceptions over, if there are any.
     fn reload(&mut self) {
-        match self.watch.as_ref().and_then(Watch::take) {
-            None => {}
-            Some(Changed::Content(content)) => {
-                let reloaded = self.sensor.reload(&content.rules, &content.files);
-                let (kept, dropped) = (reloaded.kept, reloaded.dropped);
-                log::info!(target: "sensor", "rules loaded anew; {kept} partial matches go on, {dropped} ended");
-                self.sensor.recover("rules");
-            }
-            Some(Changed::Refused(problems)) => super::degrade(&mut self.sensor, "rules", &problems),
+        if let Some(look) = self.watch.as_ref().and_then(Watch::take) {
+            self.sensor.take(look);
         }
     }
 

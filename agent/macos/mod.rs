@@ -23,11 +23,10 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::config::{self, LastGood, Loaded, Paths, State};
+use crate::config::{self, LastGood, Loaded, Paths};
 use crate::content::{self, Watch};
-use crate::health::{Health, LoadedFile};
+use crate::health::Health;
 use crate::identity;
-use crate::readable::visible;
 use crate::safe_mode::Panics;
 use crate::sensor::{Sensor, Settings, Setup};
 use crate::sink::Trust;
@@ -41,9 +40,6 @@ const OLDEST: (u64, u64, u64) = (13, 0, 0);
 
 /// How often rules, exceptions and configuration are read again.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
-/// How many sentences about what is wrong are told as one.
-const MAX_TOLD: usize = 3;
 
 /// Returns whether this is the executable of the system extension: it is named as the extension's bundle id.
 pub(crate) fn is_extension() -> bool {
@@ -103,32 +99,30 @@ fn start(loaded: &Loaded, timebase: Timebase) -> io::Result<(Sensor, Option<Watc
     let content = texts.compile();
     let (settings, unusable) = Settings::new(&loaded.config, Trust::Own);
     let no_host_id = host.id.is_empty();
+    let files = content::configuration_files(loaded);
+    let wrong = content::configuration_errors(loaded);
     let mut sensor = Sensor::start(Setup {
         host,
         rules: content.rules,
         settings,
         configuration: status::Configuration {
             locked: loaded.locked,
-            errors: loaded.findings.iter().filter(|finding| finding.level == eql::Level::Error).count(),
-            files: read_files(loaded).map(|file| file.path).collect(),
+            errors: wrong.len(),
+            files: files.iter().map(|file| file.path.clone()).collect(),
         },
         now: timebase.now(),
     })?;
-    sensor.report(&Health::loaded("configuration", &read_files(loaded).collect::<Vec<_>>()));
+    sensor.configured(files, &wrong);
     sensor.report(&Health::loaded("rules", &content.files));
     if let Some(why) = careful {
         sensor.enter_safe_mode(&why);
     }
-    let findings = loaded.findings.iter().filter(|finding| finding.level == eql::Level::Error);
-    let findings = findings.filter_map(|finding| finding.rendered.lines().next().map(str::to_owned));
-    for (what, wrong) in [("configuration", findings.chain(unusable).collect()), ("rules", content.problems)]
-    {
-        degrade(&mut sensor, what, &wrong);
-    }
+    sensor.degrade_by("settings", &unusable);
+    sensor.degrade_by("rules", &content.problems);
     if no_host_id {
         let why = "the hardware's UUID cannot be read, so alerts of this Mac look like those of another without one; \
                    restart the sensor";
-        degrade(&mut sensor, "host.id", &[why.to_owned()]);
+        sensor.degrade_by("host.id", &[why.to_owned()]);
     }
     let network = sensor.source("network");
     network.state = "off".to_owned();
@@ -136,30 +130,7 @@ fn start(loaded: &Loaded, timebase: Timebase) -> io::Result<(Sensor, Option<Watc
         Some("this build has no live network source, so rules on connections do not fire".to_owned());
     match crate::accounts::Directory::start() {
         Ok(directory) => sensor.normaliser().set_accounts(Box::new(directory)),
-        Err(error) => degrade(&mut sensor, "user names", &[format!("no thread looks them up: {error}")]),
+        Err(error) => sensor.degrade_by("user names", &[format!("no thread looks them up: {error}")]),
     }
     Ok((sensor, watch))
-}
-
-fn degrade(sensor: &mut Sensor, what: &'static str, wrong: &[String]) {
-    for sentence in wrong {
-        log::warn!(target: "sensor", "{what}: {}", visible(sentence));
-    }
-    let more = wrong.len().saturating_sub(MAX_TOLD);
-    let mut why =
-        wrong.iter().take(MAX_TOLD).map(|sentence| visible(sentence)).collect::<Vec<_>>().join("; ");
-    if more > 0 {
-        why.push_str(&format!("; and {more} more"));
-    }
-    if !wrong.is_empty() {
-        sensor.degrade(what, why);
-    }
-}
-
-fn read_files(loaded: &Loaded) -> impl Iterator<Item = LoadedFile> {
-    loaded.sources.iter().filter(|source| source.state == State::Read).map(|source| LoadedFile {
-        path: source.path.display().to_string(),
-        sha256: source.sha256.clone().unwrap_or_default(),
-        owner: source.owner,
-    })
 }

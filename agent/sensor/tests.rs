@@ -474,3 +474,66 @@ fn the_status_says_what_each_rule_has_done() {
     assert_eq!((cost.matches, cost.alerts), (300, 1), "{cost:?}");
     assert!(cost.excepted > 0 && cost.time_ns > 0, "{cost:?}");
 }
+
+/// A configuration that is read anew is told with hash and owner; what is wrong in it and in rules is told with its place,
+/// and both recover.
+#[test]
+fn what_a_look_at_the_files_has_found_is_told() {
+    let (_folder, folder) = temporary();
+    let config = config(&folder);
+    let mut sensor = start(&config, START);
+    let file = |hash: &str| LoadedFile { path: "config.toml".into(), sha256: hash.into(), owner: Some(0) };
+    let wrong = vec!["config.toml:3:8: error: `alerts.keep` takes a whole number".to_owned()];
+    let content = || {
+        let rules = RuleSet::load(rule::builtin());
+        let files = vec![LoadedFile { path: "a.toml".into(), sha256: "ab".into(), owner: Some(501) }];
+        Changed::Content(Box::new(crate::content::Content { rules, files, problems: Vec::new() }))
+    };
+    sensor.configured(vec![file("1")], &[]);
+    let refused = (1..=5).map(|line| format!("b.toml:{line}:1: error: no")).collect();
+    sensor.take(Look {
+        configuration: vec![file("2")],
+        wrong: wrong.clone(),
+        found: Changed::Refused(refused),
+    });
+    assert_eq!(sensor.problems["configuration"], wrong[0]);
+    assert!(
+        sensor.problems["rules"].starts_with("b.toml:1:1: error: no; b.toml:2:1"),
+        "{:?}",
+        sensor.problems
+    );
+    assert!(sensor.problems["rules"].ends_with("; and 2 more"), "{:?}", sensor.problems);
+    assert_eq!(sensor.detector.rules(), rule::builtin().len(), "what ran goes on");
+    sensor.take(Look { configuration: vec![file("3")], wrong: Vec::new(), found: content() });
+    // The same configuration again is not told again.
+    sensor.take(Look { configuration: vec![file("3")], wrong: Vec::new(), found: content() });
+    assert!(sensor.problems.is_empty());
+    sensor.stop(START, "the test ends");
+    let told: Vec<(String, Json)> = documents(&config.health.file)
+        .into_iter()
+        .map(|document| {
+            (
+                document["event"]["action"].as_str().unwrap_or_default().to_owned(),
+                document["vedette"]["health"].clone(),
+            )
+        })
+        .filter(|(action, _)| action.ends_with("_loaded"))
+        .collect();
+    let hashes: Vec<String> = told
+        .iter()
+        .map(|(action, facts)| {
+            let file = &facts["files"][0];
+            format!("{action} {} {} {}", file["path"], file["sha256"], file["owner"])
+        })
+        .collect();
+    assert_eq!(
+        hashes,
+        [
+            "configuration_loaded \"config.toml\" \"1\" 0",
+            "configuration_loaded \"config.toml\" \"2\" 0",
+            "configuration_loaded \"config.toml\" \"3\" 0",
+            "rules_loaded \"a.toml\" \"ab\" 501",
+            "rules_loaded \"a.toml\" \"ab\" 501",
+        ]
+    );
+}

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Sink, SinkError};
 use crate::alert::{Alert, AlertKind};
+use crate::detector::Withheld;
 use crate::readable::visible;
 
 /// The longest line, in bytes.
@@ -20,6 +21,13 @@ pub(super) const MAX_PER_SECOND: u32 = 10;
 #[derive(Debug, Default)]
 pub struct UnifiedLogSink {
     second: Option<Instant>,
+    /// Lines written in this second, and how many were left out before: of alerts, and of alerts withheld.
+    alerts: Budget,
+    withheld: Budget,
+}
+
+#[derive(Debug, Default)]
+struct Budget {
     written: u32,
     left_out: u64,
 }
@@ -30,28 +38,65 @@ impl UnifiedLogSink {
         Self::default()
     }
 
+    /// Writes one line about an alert that an exception withheld, so that it can be looked for.
+    pub fn withheld(&mut self, withheld: &Withheld) {
+        for line in self.lines_of(withheld, Instant::now()) {
+            log::warn!(target: "alert", "{line}");
+        }
+    }
+
     /// Returns the lines to write for an alert at `now`.
     fn lines(&mut self, alert: &Alert, now: Instant) -> Vec<String> {
-        let mut lines = Vec::new();
-        if self.second.is_none_or(|second| now.duration_since(second) >= Duration::from_secs(1)) {
-            self.second = Some(now);
-            self.written = 0;
-            lines.extend(self.count());
-        }
-        if alert.kind == AlertKind::Alert {
-            if self.written < MAX_PER_SECOND {
-                self.written += 1;
-                lines.push(line(alert));
-            } else {
-                self.left_out += 1;
-            }
+        let mut lines = self.pass(now);
+        if alert.kind == AlertKind::Alert && self.alerts.admits() {
+            lines.push(line(alert));
         }
         lines
     }
 
-    fn count(&mut self) -> Option<String> {
-        let left_out = std::mem::take(&mut self.left_out);
-        (left_out > 0).then(|| format!("{left_out} more alerts in one second; see the alert file"))
+    /// Returns the lines to write for an alert that was withheld.
+    fn lines_of(&mut self, withheld: &Withheld, now: Instant) -> Vec<String> {
+        let mut lines = self.pass(now);
+        if self.withheld.admits() {
+            let Withheld { exception, rule, id } = withheld;
+            let (by, owner) = (&exception.id, &exception.owner);
+            lines.push(bounded(&format!("{id} withheld by the exception {by} of {owner}: {}", rule.name)));
+        }
+        lines
+    }
+
+    /// Begins a second, if one has passed, and returns what is to be said of the last.
+    fn pass(&mut self, now: Instant) -> Vec<String> {
+        if self.second.is_some_and(|second| now.duration_since(second) < Duration::from_secs(1)) {
+            return Vec::new();
+        }
+        self.second = Some(now);
+        (self.alerts.written, self.withheld.written) = (0, 0);
+        self.count()
+    }
+
+    fn count(&mut self) -> Vec<String> {
+        let alerts = std::mem::take(&mut self.alerts.left_out);
+        let withheld = std::mem::take(&mut self.withheld.left_out);
+        let mut lines = Vec::new();
+        if alerts > 0 {
+            lines.push(format!("{alerts} more alerts in one second; see the alert file"));
+        }
+        if withheld > 0 {
+            lines
+                .push(format!("{withheld} more alerts withheld by exceptions in one second; see the status"));
+        }
+        lines
+    }
+}
+
+impl Budget {
+    /// Returns whether one more line may be written; if not, it is counted.
+    fn admits(&mut self) -> bool {
+        let admits = self.written < MAX_PER_SECOND;
+        self.written += u32::from(admits);
+        self.left_out += u64::from(!admits);
+        admits
     }
 }
 
@@ -64,7 +109,7 @@ impl Sink for UnifiedLogSink {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        if let Some(line) = self.count() {
+        for line in self.count() {
             log::error!(target: "alert", "{line}");
         }
         Ok(())
@@ -91,7 +136,12 @@ fn line(alert: &Alert) -> String {
         text(&["destination", "ip"]),
         text(&["process", "executable"]),
     );
-    let mut line = visible(&full);
+    bounded(&full)
+}
+
+/// Visible text of at most the length that unified logging keeps.
+fn bounded(text: &str) -> String {
+    let mut line = visible(text);
     line.truncate(line.floor_char_boundary(MAX_LINE));
     line
 }
@@ -135,6 +185,24 @@ mod tests {
         let next = sink.lines(&alert("x"), start + Duration::from_secs(1));
         assert_eq!(next.len(), 2);
         assert!(next[0].starts_with("5 more alerts"));
-        assert!(sink.count().is_none());
+        assert!(sink.count().is_empty());
+    }
+
+    #[test]
+    fn alerts_withheld_have_lines_and_a_budget_of_their_own() {
+        let text = "[[exceptions]]\nid = \"m\u{eb}\u{202e}\"\nrules = [\"*\"]\ncondition = 'any where true'\non = \"alert\"\n\
+                    owner = \"o\"\nreason = \"r\"\nexpires = 2030-01-01\n";
+        let exception = crate::exception::parse(std::path::Path::new("e.toml"), text).exceptions.remove(0);
+        let withheld = Withheld { exception: Arc::new(exception), rule: alert("x").rule, id: "id-2".into() };
+        let mut sink = UnifiedLogSink::new();
+        let start = Instant::now();
+        let lines = sink.lines_of(&withheld, start);
+        let name = &withheld.rule.name;
+        assert_eq!(lines, [format!("id-2 withheld by the exception më\\u{{202e}} of o: {name}")]);
+        let more: usize = (0..30).map(|_| sink.lines_of(&withheld, start).len()).sum();
+        assert_eq!(more, 9);
+        // A flood of them hides no alert.
+        assert_eq!(sink.lines(&alert("x"), start).len(), 1);
+        assert_eq!(sink.count(), ["21 more alerts withheld by exceptions in one second; see the status"]);
     }
 }
