@@ -25,7 +25,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use eql::Position;
+use eql::{Diagnostic, Position, Span};
 
 use crate::rule::{self, BUILTIN, Content, Finding, RuleFile};
 
@@ -50,13 +50,6 @@ pub struct Suite {
     pub findings: Vec<(PathBuf, Finding)>,
 }
 
-impl Suite {
-    /// Returns whether there is a test that must alert and one that must not.
-    pub fn has_both_kinds(&self) -> bool {
-        [Must::Alert, Must::NotAlert].iter().all(|kind| self.tests.iter().any(|test| test.must == *kind))
-    }
-}
-
 /// Reads a rule file, or all of a folder and the folders in it, each with its tests. The file of tests may be named
 /// instead of its rule's.
 ///
@@ -64,30 +57,18 @@ impl Suite {
 /// The path itself cannot be read, in one sentence.
 pub fn load(path: &Path) -> Result<Vec<Suite>, String> {
     let rule = rule::rule_of(path).filter(|_| path.is_file());
-    let mut suites: Vec<Suite> = rule::texts(rule.as_deref().unwrap_or(path), "rules")?
-        .into_iter()
-        .map(|(path, text)| {
-            let ruleset = rule::ruleset_of(&path);
-            let beside = rule::tests_of(&path);
-            match text {
-                Ok(text) => suite(&path, &text, &ruleset, beside),
-                Err(finding) => Suite {
-                    rule: RuleFile { path, content: Content::Broken(*finding) },
-                    tests: Vec::new(),
-                    findings: Vec::new(),
-                },
-            }
-        })
-        .collect();
+    let mut suites = Vec::new();
+    for (path, text) in rule::texts(rule.as_deref().unwrap_or(path), "rules")? {
+        suites.push(match text {
+            Ok(text) => Suite::read(&path, &text, &rule::ruleset_of(&path), rule::tests_of(&path)),
+            Err(finding) => Suite::without_tests(&path, Content::Broken(*finding)),
+        });
+    }
     for stray in rule::strays(path)? {
         let message = "these tests are of no rule: beside NAME.tests.toml there must be NAME.toml";
-        let diagnostic = eql::Diagnostic::error(eql::Span::default(), message);
+        let diagnostic = Diagnostic::error(Span::default(), message);
         let finding = Finding::new(&stray, Position::START, "", &diagnostic);
-        suites.push(Suite {
-            rule: RuleFile { path: stray, content: Content::Broken(finding) },
-            tests: Vec::new(),
-            findings: Vec::new(),
-        });
+        suites.push(Suite::without_tests(&stray, Content::Broken(finding)));
     }
     Ok(suites)
 }
@@ -99,24 +80,9 @@ pub fn builtin() -> Vec<Suite> {
         .map(|builtin| {
             let path = Path::new(builtin.path);
             let tests = path.with_extension("tests.toml");
-            suite(path, builtin.text, "vedette", Some((tests, Ok(builtin.tests.to_owned()))))
+            Suite::read(path, builtin.text, "vedette", Some((tests, Ok(builtin.tests.to_owned()))))
         })
         .collect()
-}
-
-fn suite(path: &Path, text: &str, ruleset: &str, beside: Option<rule::FileText>) -> Suite {
-    let rule = RuleFile { path: path.to_owned(), content: rule::parse(path, text, ruleset) };
-    let mut suite = Suite { rule, tests: Vec::new(), findings: Vec::new() };
-    if matches!(suite.rule.content, Content::Broken(_)) {
-        return suite;
-    }
-    suite.add(path, file::inline(path, text));
-    match beside {
-        Some((path, Ok(text))) => suite.add(&path, file::beside(&path, &text)),
-        Some((path, Err(finding))) => suite.findings.push((path, *finding)),
-        None => {}
-    }
-    suite
 }
 
 /// Returns what is wrong with the tests in a rule's own file.
@@ -125,6 +91,30 @@ pub fn check_inline(path: &Path, text: &str) -> Vec<Finding> {
 }
 
 impl Suite {
+    /// Returns whether there is a test that must alert and one that must not.
+    pub fn has_both_kinds(&self) -> bool {
+        [Must::Alert, Must::NotAlert].iter().all(|kind| self.tests.iter().any(|test| test.must == *kind))
+    }
+
+    /// Reads a rule, and its tests if it can be one.
+    fn read(path: &Path, text: &str, ruleset: &str, beside: Option<rule::FileText>) -> Self {
+        let mut suite = Suite::without_tests(path, rule::parse(path, text, ruleset));
+        if matches!(suite.rule.content, Content::Rule(_)) {
+            suite.add(path, file::inline(path, text));
+            match beside {
+                Some((path, Ok(text))) => suite.add(&path, file::beside(&path, &text)),
+                Some((path, Err(finding))) => suite.findings.push((path, *finding)),
+                None => {}
+            }
+        }
+        suite
+    }
+
+    fn without_tests(path: &Path, content: Content) -> Self {
+        let rule = RuleFile { path: path.to_owned(), content };
+        Suite { rule, tests: Vec::new(), findings: Vec::new() }
+    }
+
     fn add(&mut self, path: &Path, read: file::Tests) {
         self.tests.extend(read.tests);
         self.findings.extend(read.findings.into_iter().map(|finding| (path.to_owned(), finding)));

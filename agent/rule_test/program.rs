@@ -11,7 +11,8 @@ pub(super) struct Program {
     pub(super) platform: bool,
 }
 
-/// Programs of macOS whose folders a test need not spell out.
+/// Programs of macOS whose folders a test need not spell out. Those that only lead to another one, as `python3`, `perl`
+/// and `tar` do, are not among them: their processes have another name.
 const FOLDERS: &[(&str, &str)] = &[
     (
         "/bin",
@@ -21,8 +22,8 @@ const FOLDERS: &[(&str, &str)] = &[
     (
         "/usr/bin",
         "at awk base64 codesign crontab curl defaults dig ditto dscl env find git grep hdiutil killall nc nohup \
-         nscurl open openssl osascript perl pkgutil plutil python3 rsync ruby say scp sed security sftp sqlite3 ssh \
-         su sudo sw_vers tar tclsh touch unzip which xargs xattr xcode-select xcodebuild zip",
+         nscurl open openssl osascript pkgutil plutil rsync say scp sed security sftp sqlite3 ssh \
+         su sudo sw_vers touch unzip which xargs xattr xcode-select zip",
     ),
     ("/usr/sbin", "chown installer networksetup softwareupdate spctl sysctl system_profiler systemsetup"),
     ("/usr/libexec", "PlistBuddy mdmclient nsurlsessiond pkd runningboardd syspolicyd xpcproxy"),
@@ -63,7 +64,8 @@ pub(super) fn named(name: &str) -> Option<Program> {
     Some(at(&format!("{folder}/{name}")))
 }
 
-/// Returns the program at `path`: Apple's own on the sealed volume, elsewhere one that nobody has signed.
+/// Returns the program at `path`: Apple's own on the sealed volume, elsewhere one that nobody has signed. Most of Apple's
+/// are signed as `com.apple.` and their name.
 pub(super) fn at(path: &str) -> Program {
     let platform = SEALED.iter().any(|folder| path.starts_with(folder));
     let signing_id = match SIGNING_IDS.iter().find(|(known, _)| *known == path) {
