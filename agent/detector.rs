@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use eql::{
-    Diagnostic, Engine, EngineOptions, EngineStatus, Level, Lineage, Match, Options, Outcome, Program,
-    Reloaded, Schema,
+    Diagnostic, Engine, EngineOptions, EngineStatus, Filters, Level, Lineage, Match, Options, Outcome,
+    Program, Reloaded, Schema,
 };
 
 use sha2::{Digest, Sha256};
@@ -203,7 +203,7 @@ pub fn findings(rule: &Rule, diagnostics: &[Diagnostic]) -> Vec<Finding> {
 pub struct Detector {
     engine: Engine<Event>,
     rules: Vec<Running>,
-    exceptions: Vec<Excepting>,
+    exceptions: Exceptions,
     /// The `event.id` of each alert that may still be followed, and its rule, by the match's number.
     alerted: BTreeMap<u64, (Arc<str>, Arc<Rule>)>,
     given: RecentIds,
@@ -249,13 +249,48 @@ struct Running {
     cost: Cost,
 }
 
-impl Excepting {
-    fn new(loaded: &exception::Loaded, rules: &[Running]) -> Self {
+/// The exceptions in use.
+#[derive(Default)]
+struct Exceptions {
+    list: Vec<Excepting>,
+    /// The effects of those on events.
+    effects: Filters,
+    /// For each effect, its exception's place in the list and its rule's number.
+    owners: Vec<(usize, Option<usize>)>,
+}
+
+impl Exceptions {
+    fn new(loaded: &[exception::Loaded], rules: &[Running]) -> Self {
         let number = |id: &str| rules.iter().position(|running| running.rule.id == id);
-        let numbers = loaded.effects.iter().map(|(id, _)| number(id)).collect();
-        Excepting { loaded: loaded.clone(), rules: numbers, hits: 0 }
+        let on_events = loaded
+            .iter()
+            .enumerate()
+            .filter(|(_, loaded)| matches!(loaded.exception.on, On::Event(_)))
+            .flat_map(|(at, loaded)| loaded.effects.iter().map(move |effect| (at, effect)));
+        Exceptions {
+            list: loaded.iter().map(|loaded| Excepting { loaded: loaded.clone(), hits: 0 }).collect(),
+            effects: Filters::new(on_events.clone().map(|(_, (_, effect))| effect)),
+            owners: on_events.map(|(at, (rule, _))| (at, number(rule))).collect(),
+        }
     }
 
+    /// Counts what exceptions on events do to `event`: for each rule, and once for each exception.
+    fn see(&mut self, event: &Event, rules: &mut [Running]) {
+        let Exceptions { list, effects, owners } = self;
+        let mut counted = None;
+        effects.matching(event, |effect| {
+            let (exception, rule) = owners[effect];
+            let running = rule.and_then(|rule| rules.get_mut(rule));
+            running.into_iter().for_each(|running| running.cost.excepted += 1);
+            // The effects of one exception follow each other.
+            if counted.replace(exception) != Some(exception) {
+                list[exception].hits += 1;
+            }
+        });
+    }
+}
+
+impl Excepting {
     /// Whether it withholds an alert of a rule whose last event is `event`.
     fn withholds(&self, rule: &str, event: &Event) -> bool {
         self.loaded.exception.on == On::Alert
@@ -289,7 +324,7 @@ impl Detector {
             .collect();
         Detector {
             engine,
-            exceptions: rules.exceptions.iter().map(|own| Excepting::new(own, &running)).collect(),
+            exceptions: Exceptions::new(&rules.exceptions, &running),
             rules: running,
             alerted: BTreeMap::new(),
             given: RecentIds::new(MAX_GIVEN),
@@ -329,8 +364,8 @@ impl Detector {
             running.cost = costs.get(&running.rule.id).copied().unwrap_or_default();
         }
         let hits = self.hits();
-        self.exceptions = rules.exceptions.iter().map(|own| Excepting::new(own, &self.rules)).collect();
-        for excepting in &mut self.exceptions {
+        self.exceptions = Exceptions::new(&rules.exceptions, &self.rules);
+        for excepting in &mut self.exceptions.list {
             excepting.hits = hits.get(&excepting.loaded.exception.id).copied().unwrap_or(0);
         }
         normaliser.set_largest_window(rules.largest_window());
@@ -373,20 +408,7 @@ impl Detector {
     /// Shows an event to the rules; what comes of it is appended to `alerts`. The normaliser is asked for
     /// what an alert says about processes and losses.
     pub fn push(&mut self, event: &Event, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
-        for Excepting { loaded, rules, hits } in &mut self.exceptions {
-            if !matches!(loaded.exception.on, On::Event(_)) {
-                continue;
-            }
-            let mut hit = false;
-            for ((_, effect), rule) in loaded.effects.iter().zip(rules) {
-                if effect.matches(event) {
-                    hit = true;
-                    let running = rule.and_then(|rule| self.rules.get_mut(rule));
-                    running.into_iter().for_each(|running| running.cost.excepted += 1);
-                }
-            }
-            *hits += u64::from(hit);
-        }
+        self.exceptions.see(event, &mut self.rules);
         match self.sampler.as_mut().and_then(cost::Sampler::next) {
             None => self.engine.push(event, &mut self.outcomes),
             Some(mut watch) => self.engine.push_noting(event, &mut self.outcomes, |program| {
@@ -436,7 +458,7 @@ impl Detector {
     /// Returns how often each exception has done something, by its id: events that it took from a term, alerts that it
     /// withheld.
     pub fn hits(&self) -> BTreeMap<String, u64> {
-        self.exceptions.iter().map(|own| (own.loaded.exception.id.clone(), own.hits)).collect()
+        self.exceptions.list.iter().map(|own| (own.loaded.exception.id.clone(), own.hits)).collect()
     }
 
     /// Returns what each rule has cost, in the order of loading. What a rule with the same id did before a reload
@@ -507,7 +529,8 @@ impl Detector {
         let present: Vec<&Event> = found.events.iter().flatten().collect();
         let (first, last) = (present.first()?.order, present.last()?.order);
         let event = *present.last()?;
-        if let Some(excepting) = self.exceptions.iter_mut().find(|own| own.withholds(&running.rule.id, event))
+        if let Some(excepting) =
+            self.exceptions.list.iter_mut().find(|own| own.withholds(&running.rule.id, event))
         {
             excepting.hits += 1;
             running.cost.excepted += 1;

@@ -4,13 +4,14 @@ use std::collections::{HashSet, VecDeque};
 
 use crate::ast::{Pipe, PipeKind, Relation};
 use crate::compile::{Filter, Lineage, Plan, Program, RelationPlan};
+use crate::dispatch::Dispatch;
 use crate::key::{KeyPart, part};
 use crate::partial::Store;
 use crate::predicate::Context;
 use crate::record::Record;
 use crate::sample::SampleState;
 use crate::schema::FieldId;
-use crate::sequence::{Complete, Counters, Related, SequenceState};
+use crate::sequence::{Complete, Counters, Related, SequenceState, Shown};
 use crate::value::{Scalar, Value};
 
 /// Runs any number of [`Program`]s over records in the order of their arrival.
@@ -25,6 +26,8 @@ pub struct Engine<R> {
     clock: Clock,
     follow: bool,
     pub(crate) counters: Counters,
+    /// Absent while programs are exchanged.
+    pub(crate) dispatch: Option<Dispatch>,
     events: u64,
     late: u64,
     serial: u64,
@@ -102,7 +105,7 @@ pub struct EngineStatus {
 /// What an [`Engine`] has counted of one program since it was added, or since the engine was reloaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProgramCounts {
-    /// Records that the program was evaluated for.
+    /// Records that the program was evaluated for: those of which the index did not say that they satisfy no term.
     pub evaluations: u64,
     /// Matches.
     pub matches: u64,
@@ -143,6 +146,7 @@ impl<R: Record> Engine<R> {
             clock: Clock::default(),
             follow: options.follow,
             counters: Counters::default(),
+            dispatch: None,
             events: 0,
             late: 0,
             serial: 0,
@@ -155,6 +159,7 @@ impl<R: Record> Engine<R> {
         let index = self.programs.len();
         let running = self.running(index, program);
         self.programs.push(running);
+        self.dispatch = None;
         index
     }
 
@@ -188,33 +193,45 @@ impl<R: Record> Engine<R> {
         if self.clock.observe(time) {
             self.pass(out);
         }
-        for index in 0..self.programs.len() {
-            let Running { state, relations, done, counts, .. } = &mut self.programs[index];
-            if *done {
-                continue;
+        let mut dispatch = self.dispatch.take().unwrap_or_else(|| Dispatch::new(&self.programs));
+        dispatch.find(record);
+        let mut next = dispatch.next(0);
+        while let Some(index) = next {
+            if !self.programs[index].done {
+                self.programs[index].counts.evaluations += 1;
+                self.show(index, record, &dispatch, out);
+                dispatch.arm(index, &self.programs[index]);
+                done_with(index);
             }
-            counts.evaluations += 1;
-            relations.learn(record);
-            let related = |relation: usize, record: &R| relations.related(relation, record);
-            match state {
-                State::Event(filter) => {
-                    if filter.holds(&Context { record, bound: &[], related: &related }) {
-                        self.emit(index, vec![Some(record.clone())], Vec::new(), out);
-                    }
-                }
-                State::Sample(sample) => sample.step(record, &related),
-                State::Sequence(sequence) => {
-                    let mut complete = std::mem::take(&mut self.complete);
-                    sequence.step(record, &related, &mut self.store, &mut self.counters, &mut complete);
-                    if !complete.is_empty() {
-                        let settled = sequence.settle(std::mem::take(&mut complete), &mut self.counters);
-                        self.emit_sequences(index, settled, out);
-                    }
-                    self.complete = complete;
-                    self.bound();
+            next = dispatch.next(index + 1);
+        }
+        self.dispatch = Some(dispatch);
+    }
+
+    /// Shows a record to a program of which it may satisfy a term.
+    fn show(&mut self, index: usize, record: &R, dispatch: &Dispatch, out: &mut Vec<Outcome<R>>) {
+        let Running { state, relations, .. } = &mut self.programs[index];
+        relations.learn(record);
+        let related = |relation: usize, record: &R| relations.related(relation, record);
+        match state {
+            State::Event(filter) => {
+                if filter.holds(&Context { record, bound: &[], related: &related }) {
+                    self.emit(index, vec![Some(record.clone())], Vec::new(), out);
                 }
             }
-            done_with(index);
+            State::Sample(sample) => sample.step(record, &related),
+            State::Sequence(sequence) => {
+                let may = |term: usize| dispatch.may(index, term);
+                let seen = Shown { record, related: &related, may: &may };
+                let mut complete = std::mem::take(&mut self.complete);
+                sequence.step(seen, &mut self.store, &mut self.counters, &mut complete);
+                if !complete.is_empty() {
+                    let settled = sequence.settle(std::mem::take(&mut complete), &mut self.counters);
+                    self.emit_sequences(index, settled, out);
+                }
+                self.complete = complete;
+                self.bound();
+            }
         }
     }
 
@@ -269,14 +286,19 @@ impl<R: Record> Engine<R> {
     /// Lets the time that has passed take effect.
     fn pass(&mut self, out: &mut Vec<Outcome<R>>) {
         let now = self.clock.now;
-        for index in 0..self.programs.len() {
+        let mut dispatch = self.dispatch.take().unwrap_or_else(|| Dispatch::new(&self.programs));
+        let mut next = dispatch.next_waiting(0);
+        while let Some(index) = next {
+            next = dispatch.next_waiting(index + 1);
             let State::Sequence(sequence) = &mut self.programs[index].state else { continue };
             let settled = sequence.settled(now);
             sequence.expire(now, &mut self.store, &mut self.counters);
             let closed = sequence.close_windows(now);
             self.emit_sequences(index, settled, out);
             out.extend(closed.into_iter().map(|related| followed(index, related)));
+            dispatch.arm(index, &self.programs[index]);
         }
+        self.dispatch = Some(dispatch);
     }
 
     fn emit_sequences(&mut self, index: usize, complete: Vec<Complete<R>>, out: &mut Vec<Outcome<R>>) {
@@ -391,7 +413,7 @@ impl Clock {
 /// The processes to which `descendant of` and its like refer.
 #[derive(Debug)]
 pub(crate) struct Relations {
-    plans: Vec<RelationPlan>,
+    pub(crate) plans: Vec<RelationPlan>,
     lineage: Option<Lineage<FieldId>>,
     known: Vec<Entities>,
 }

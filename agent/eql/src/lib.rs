@@ -12,11 +12,15 @@
 struct Readme;
 
 pub mod ast;
+mod choice;
 mod compile;
 mod diagnostic;
+mod dispatch;
 mod engine;
+mod filters;
 mod fold;
 mod function;
+mod index;
 mod judgement;
 mod key;
 mod network;
@@ -34,10 +38,12 @@ mod sightings;
 mod token;
 mod value;
 mod wildcard;
+mod witness;
 
 pub use compile::{Clause, Lineage, Options, Program, ProgramKind};
 pub use diagnostic::{Diagnostic, Level, Position, Span};
 pub use engine::{Engine, EngineOptions, EngineStatus, Match, Outcome, ProgramCounts};
+pub use filters::Filters;
 pub use judgement::Judgement;
 pub use parse::{Limits, parse, parse_within};
 pub use record::Record;

@@ -284,6 +284,11 @@ impl TextSet {
         TextSet { insensitive, texts: texts.into() }
     }
 
+    /// Returns the texts; folded if case does not matter.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(|text| &**text)
+    }
+
     fn contains(&self, text: &str) -> bool {
         // A few are compared one by one, which mostly ends at the length.
         if self.texts.len() <= 8 {

@@ -26,6 +26,7 @@ impl<R: Record> Engine<R> {
     pub fn reload(&mut self, programs: Vec<(Option<usize>, Program)>, out: &mut Vec<Outcome<R>>) -> Reloaded {
         let mut old: Vec<Option<Running<R>>> =
             std::mem::take(&mut self.programs).into_iter().map(Some).collect();
+        self.dispatch = None;
         let mut reloaded = Reloaded::default();
         for (number, running) in old.iter_mut().enumerate() {
             let goes_on = programs.iter().any(|(from, program)| {

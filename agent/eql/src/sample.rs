@@ -10,7 +10,7 @@ use crate::record::Record;
 /// A sample and the events that its terms have seen.
 #[derive(Debug)]
 pub(crate) struct SampleState<R> {
-    plan: SamplePlan,
+    pub(crate) plan: SamplePlan,
     /// For each term and key: the events, each with its number of arrival. More than there are terms are
     /// never needed to find one for each.
     seen: Vec<HashMap<Key, Vec<(u64, R)>>>,

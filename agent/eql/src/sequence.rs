@@ -111,16 +111,16 @@ impl<R: Record> SequenceState<R> {
     /// Shows an event to the sequence.
     pub(crate) fn step(
         &mut self,
-        record: &R,
-        related: &dyn Fn(usize, &R) -> bool,
+        shown: Shown<'_, R>,
         store: &mut Store<R>,
         counters: &mut Counters,
         complete: &mut Vec<Complete<R>>,
     ) {
+        let Shown { record, related, .. } = shown;
         let mut keys_of = std::mem::take(&mut self.scratch);
-        self.see_missing(record, related, counters, &mut keys_of);
+        self.see_missing(shown, counters, &mut keys_of);
         let last = self.plan.steps.len() - 1;
-        let mut verdicts = Verdicts { record, related, known: None };
+        let mut verdicts = Verdicts { shown, known: None };
         for step in (0..=last).rev() {
             if step > 0 && self.pending[step - 1].is_empty() {
                 continue;
@@ -325,16 +325,11 @@ impl<R: Record> SequenceState<R> {
 
 /// Missing events.
 impl<R: Record> SequenceState<R> {
-    fn see_missing(
-        &mut self,
-        record: &R,
-        related: &dyn Fn(usize, &R) -> bool,
-        counters: &mut Counters,
-        keys_of: &mut Vec<Key>,
-    ) {
+    fn see_missing(&mut self, shown: Shown<'_, R>, counters: &mut Counters, keys_of: &mut Vec<Key>) {
+        let Shown { record, related, may } = shown;
         for (missing, sightings) in self.plan.missing.iter().zip(&mut self.sightings) {
             let term = &self.plan.terms[missing.term];
-            if term.filter.holds(&Context { record, bound: &[], related }) {
+            if may(missing.term) && term.filter.holds(&Context { record, bound: &[], related }) {
                 counters.keys_left_out += u64::from(keys(&term.keys, record, keys_of));
                 for key in keys_of.drain(..) {
                     counters.evicted += u64::from(sightings.add(key, record.time()));
@@ -521,7 +516,7 @@ impl<R: Record> SequenceState<R> {
             let Followed { windows, bytes, .. } = &mut *followed;
             for window in windows.get_mut(&key).into_iter().flatten() {
                 let since = window.bound.last().map_or(i64::MIN, R::time);
-                let context = Context { record, bound: &window.bound, related: verdicts.related };
+                let context = Context { record, bound: &window.bound, related: verdicts.shown.related };
                 if record.time() < since
                     || record.time() > window.close
                     || (term.reads_alias && !term.filter.holds(&context))
@@ -598,6 +593,19 @@ impl<R: Record> SequenceState<R> {
         closed
     }
 
+    /// Whether time may decide anything that is kept.
+    pub(crate) fn waits_for_time(&self) -> bool {
+        !self.deadlines.is_empty()
+            || !self.waiting.is_empty()
+            || self.sightings.iter().any(|sightings| !sightings.is_empty())
+            || self.is_followed()
+    }
+
+    /// Whether a match is watched.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.followed.as_ref().is_some_and(|followed| !followed.order.is_empty())
+    }
+
     /// Deadlines of partials that are gone are dropped once they are the larger half.
     fn compact(&mut self, store: &Store<R>) {
         if self.deadlines.len() > 1024 && self.deadlines.len() > 2 * store.len() {
@@ -616,11 +624,27 @@ impl Candidates {
     }
 }
 
+/// An event that is shown to a sequence.
+pub(crate) struct Shown<'a, R> {
+    pub(crate) record: &'a R,
+    /// Whether the event has a relation of the query.
+    pub(crate) related: &'a dyn Fn(usize, &R) -> bool,
+    /// Whether it may satisfy a term, as far as the index says.
+    pub(crate) may: &'a dyn Fn(usize) -> bool,
+}
+
+impl<R> Clone for Shown<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Shown<'_, R> {}
+
 /// Whether a term holds for an event, remembered for the term asked last: steps of one term with runs
 /// follow each other.
 struct Verdicts<'a, R> {
-    record: &'a R,
-    related: &'a dyn Fn(usize, &R) -> bool,
+    shown: Shown<'a, R>,
     known: Option<(usize, bool)>,
 }
 
@@ -631,7 +655,8 @@ impl<R: Record> Verdicts<'_, R> {
         {
             return holds;
         }
-        let holds = term.filter.holds(&Context { record: self.record, bound: &[], related: self.related });
+        let Shown { record, related, may } = self.shown;
+        let holds = may(index) && term.filter.holds(&Context { record, bound: &[], related });
         self.known = Some((index, holds));
         holds
     }

@@ -45,6 +45,10 @@ impl Sightings {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     pub(crate) fn expire(&mut self, before: i64) {
         while self.order.front().is_some_and(|(time, _)| *time < before) {
             self.drop_oldest();

@@ -1,5 +1,7 @@
 //! Wildcard patterns: `*` is any number of characters, `?` is one. Nothing escapes them.
 
+use std::borrow::Cow;
+
 use memchr::memmem;
 
 use crate::fold::{eq_folded, fold, folded, folded_if};
@@ -96,6 +98,20 @@ impl Wildcard {
         }
     }
 
+    /// Returns what every text that matches has; folded if insensitive.
+    pub(crate) fn needed(&self) -> Needed<'_> {
+        match &self.shape {
+            Shape::Any => Needed::Part(Cow::Borrowed("")),
+            Shape::Exact(text) => Needed::Whole(text),
+            Shape::Prefix(text) | Shape::Suffix(text) => Needed::Part(Cow::Borrowed(text)),
+            Shape::Contains(finder) => Needed::Part(Cow::Borrowed(needle(finder))),
+            Shape::Pieces { pieces, .. } => {
+                let longest = pieces.iter().map(Piece::longest_text).max_by_key(|text| text.len());
+                Needed::Part(longest.unwrap_or_default())
+            }
+        }
+    }
+
     /// Returns the one text that matches, if the pattern has no wildcard; folded if insensitive.
     pub(crate) fn exact(&self) -> Option<&str> {
         match &self.shape {
@@ -103,6 +119,20 @@ impl Wildcard {
             _ => None,
         }
     }
+}
+
+/// What a text must have to match a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Needed<'p> {
+    /// It must be this.
+    Whole(&'p str),
+    /// It must contain this, which may be nothing.
+    Part(Cow<'p, str>),
+}
+
+/// The text that a finder was made of.
+fn needle<'f>(finder: &'f memmem::Finder<'static>) -> &'f str {
+    std::str::from_utf8(finder.needle()).unwrap_or("")
 }
 
 /// Where a literal must stand.
@@ -159,6 +189,17 @@ fn pieces_match(text: &str, anchored_start: bool, anchored_end: bool, pieces: &[
 }
 
 impl Piece {
+    /// Returns the longest text without a `?` in it.
+    fn longest_text(&self) -> Cow<'_, str> {
+        match self {
+            Piece::Literal(finder) => Cow::Borrowed(needle(finder)),
+            Piece::Characters(pattern) => {
+                let runs = pattern.split(Option::is_none).map(|run| run.iter().flatten().collect::<String>());
+                Cow::Owned(runs.max_by_key(String::len).unwrap_or_default())
+            }
+        }
+    }
+
     /// Returns what follows the piece at the start of `text`.
     fn at_start<'t>(&self, text: &'t str) -> Option<&'t str> {
         match self {

@@ -53,6 +53,49 @@ proptest! {
         prop_assert_eq!(actual, expected, "{}", query);
     }
 
+    /// A term that the index leaves out is one that the event does not satisfy: sequences over any conditions, side
+    /// by side, find what they find where each term is a mark that only a full scan can see.
+    #[test]
+    fn index_and_full_scan(
+        (conditions, sequences, documents) in (
+            prop::collection::vec(condition(), 1..8),
+            prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 1..4), any::<bool>()), 1..12),
+            prop::collection::vec(document(), 0..12),
+        )
+    ) {
+        let failed = |query: &str, reason: &dyn std::fmt::Debug| TestCaseError::fail(format!("{query}: {reason:?}"));
+        let mut marked = documents.clone();
+        for (number, condition) in conditions.iter().enumerate() {
+            let holding = support::matching(condition, &documents).map_err(|d| failed(condition, &d))?;
+            for (document, holds) in marked.iter_mut().zip(holding) {
+                document[format!("mark{number}")] = json!(i64::from(holds));
+            }
+        }
+        let query = |terms: &[usize], until: bool, term: &dyn Fn(usize) -> String| {
+            if let ([only], false) = (terms, until) {
+                return term(*only);
+            }
+            let listed: String = terms.iter().map(|number| format!("[{}] ", term(*number))).collect();
+            let until = if until { format!("until [{}]", term(terms[0] / 2)) } else { String::new() };
+            format!("sequence with maxspan=9ms {listed}{until}")
+        };
+        let mut indexed = Vec::new();
+        let mut scanned = Vec::new();
+        for (terms, until) in &sequences {
+            let terms: Vec<usize> = terms.iter().map(|index| index.index(conditions.len())).collect();
+            indexed.push(query(&terms, *until, &|number| conditions[number].clone()));
+            scanned.push(query(&terms, *until, &|number| format!("any where mark{number} + 0 == 1")));
+        }
+        let actual = support::hunt_reloading(&indexed, &marked, &[]).map_err(|d| failed(&indexed.join("; "), &d))?;
+        let mut expected = Vec::new();
+        for (number, query) in scanned.iter().enumerate() {
+            let found = support::hunt_reloading(std::slice::from_ref(query), &marked, &[]).map_err(|d| failed(query, &d))?;
+            expected.extend(found.into_iter().map(|(_, ids)| (number, ids)));
+        }
+        expected.sort();
+        prop_assert_eq!(actual, expected, "{:?}", indexed);
+    }
+
     /// Programs that are exchanged for the same ones, in another order and at any moments, find the same.
     #[test]
     fn reloading_changes_nothing(
@@ -170,6 +213,117 @@ fn sequence() -> impl Strategy<Value = String> {
         |(by, maxspan, first, terms, until, last)| {
             let until = if until == 0 { format!(" until [{last}]") } else { String::new() };
             format!("sequence{by} with maxspan={maxspan}ms [{first}] {}{until}", terms.join(" "))
+        },
+    )
+}
+
+/// Conditions of every kind that an index may look at, over fields that have few values.
+fn condition() -> impl Strategy<Value = String> {
+    let text = prop::sample::select(vec![
+        "curl",
+        "CURL",
+        "\u{212a}url",
+        "kurl",
+        "caf\u{e9}",
+        "CAF\u{c9}",
+        "/bin/sh",
+        "/BIN/",
+        "a b",
+        "",
+        "9",
+        "bin",
+    ]);
+    let list = prop::collection::vec(text.clone().prop_map(|text| format!("{text:?}")), 1..4)
+        .prop_map(|texts| texts.join(", "));
+    let pattern =
+        (text.clone(), prop::sample::select(vec!["*{}", "{}*", "*{}*", "{}?*", "*{}*{}*", "?{}", "*"]))
+            .prop_map(|(text, form)| format!("{:?}", form.replace("{}", text)));
+    let patterns = prop::collection::vec(pattern, 1..4).prop_map(|patterns| patterns.join(", "));
+    let field = prop::sample::select(vec!["name", "parent", "args", "?line", "n"]);
+    let number = prop::sample::select(vec!["0", "-1", "9", "9.0", "9007199254740993", "1e3"]);
+    let leaf = prop_oneof![
+        3 => (field.clone(), text.clone()).prop_map(|(field, text)| format!("{field} == {text:?}")),
+        2 => (field.clone(), prop::sample::select(vec!["in", "in~", "not in"]), list)
+            .prop_map(|(field, word, list)| format!("{field} {word} ({list})")),
+        3 => (field.clone(), prop::sample::select(vec![":", "like", "like~", "not like~"]), patterns)
+            .prop_map(|(field, word, list)| format!("{field} {word} ({list})").replace(": (", ":(")),
+        1 => (field.clone(), text.clone()).prop_map(|(field, text)| format!("startsWith~({field}, {text:?})")),
+        1 => (field.clone(), text.clone()).prop_map(|(field, text)| format!("stringContains({field}, {text:?})")),
+        1 => field.clone().prop_map(|field| format!("{field} regex~ \"[ck]url.*\"")),
+        1 => (field.clone(), prop::sample::select(vec!["==", "!="])).prop_map(|(f, o)| format!("{f} {o} null")),
+        2 => (prop::sample::select(vec!["==", "!=", "<", ">="]), number.clone(), any::<bool>()).prop_map(
+            |(operator, number, turned)| match turned {
+                true => format!("{number} {operator} n"),
+                false => format!("n {operator} {number}"),
+            }
+        ),
+        1 => (number, text).prop_map(|(number, text)| format!("n in ({number}, {text:?})")),
+        1 => Just("name == parent".to_owned()),
+        1 => Just("flag == true".to_owned()),
+        1 => Just("flag".to_owned()),
+        1 => Just("length(name) > 3".to_owned()),
+        1 => Just("true".to_owned()),
+        1 => Just("false".to_owned()),
+    ];
+    let expression = leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|list| format!("({})", list.join(" and "))),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|list| format!("({})", list.join(" or "))),
+            inner.prop_map(|inner| format!("not ({inner})")),
+        ]
+    });
+    (prop::sample::select(vec!["process", "network", "any"]), expression)
+        .prop_map(|(category, expression)| format!("{category} where {expression}"))
+}
+
+/// A document with the fields that [`condition`] asks for, each missing, single or a list.
+fn document() -> impl Strategy<Value = Value> {
+    let text = prop::sample::select(vec![
+        "curl",
+        "Curl",
+        "\u{212a}URL",
+        "KURL",
+        "caf\u{e9}",
+        "caf\u{c9}",
+        "/bin/sh",
+        "x/bin/y",
+        "a b",
+        "",
+        "9",
+        "xcurlxcurl",
+    ])
+    .prop_map(Value::from);
+    let number = prop_oneof![
+        prop::sample::select(vec![json!(0), json!(-0.0), json!(-1), json!(9), json!(9.0), json!(1000)]),
+        Just(json!(9_007_199_254_740_992i64)),
+        Just(json!("9")),
+    ];
+    let optional = |value: BoxedStrategy<Value>| {
+        prop_oneof![
+            1 => Just(Value::Null),
+            3 => value.clone(),
+            1 => prop::collection::vec(value, 0..3).prop_map(Value::from),
+        ]
+    };
+    let category = prop_oneof![
+        4 => prop::sample::select(vec![json!("process"), json!("network"), json!("file")]),
+        1 => Just(json!(["process", "network"])),
+        1 => Just(Value::Null),
+    ];
+    let fields = (
+        optional(text.clone().boxed()),
+        optional(text.clone().boxed()),
+        optional(text.clone().boxed()),
+        optional(prop_oneof![text, number.clone()].boxed()),
+        optional(number.boxed()),
+        optional(any::<bool>().prop_map(Value::from).boxed()),
+    );
+    (category, fields, 0..1000i64, 0..3i64).prop_map(
+        |(category, (name, parent, args, line, n, flag), id, time)| {
+            json!({
+                "id": id, "@timestamp": time, "event_type": category,
+                "name": name, "parent": parent, "args": args, "line": line, "n": n, "flag": flag,
+            })
         },
     )
 }

@@ -85,6 +85,15 @@ pub(crate) fn hunt(query: &str, documents: &[serde_json::Value]) -> Result<Vec<V
         .collect())
 }
 
+/// Returns for each document whether it satisfies an event query, which is asked of it alone.
+#[allow(dead_code, reason = "not every test that shares this module needs it")]
+pub(crate) fn matching(query: &str, documents: &[serde_json::Value]) -> Result<Vec<bool>, Vec<Diagnostic>> {
+    let mut schema = Schema::new();
+    let program = Program::new(query, &mut schema, &options())?;
+    let events = documents.iter().map(|document| Event::new(document.clone(), &schema));
+    Ok(events.map(|event| program.matches(&event)).collect())
+}
+
 /// Runs queries side by side and exchanges them for themselves, in the opposite order, before the events at `moments`;
 /// returns what each found, sorted.
 #[allow(dead_code, reason = "not every test that shares this module needs it")]

@@ -1,0 +1,193 @@
+//! Which programs a record is shown to: those of which it may satisfy a term that counts now.
+//!
+//! The first term of a sequence always counts, a later one only while a partial waits for it.
+
+use crate::compile::Filter;
+use crate::engine::{Running, State};
+use crate::index::{Candidates, Index};
+use crate::record::Record;
+use crate::sequence::SequenceState;
+
+/// The terms of an engine's programs: indexed, and whether they count now.
+///
+/// A program's terms have successive numbers, in the order of programs: those of its plan, then `until`, then
+/// what its relations refer to.
+#[derive(Debug)]
+pub(crate) struct Dispatch {
+    index: Index,
+    /// The number of each program's first term; at the end, how many there are.
+    first: Vec<usize>,
+    /// For each term, its program.
+    program: Vec<u32>,
+    /// A bit for each term: whether it counts.
+    armed: Vec<u64>,
+    /// A bit for each program: whether the passing of time may decide something.
+    waiting: Vec<u64>,
+    /// The terms that the current record may satisfy, whether they count or not.
+    found: Candidates,
+}
+
+impl Dispatch {
+    pub(crate) fn new<R: Record>(programs: &[Running<R>]) -> Self {
+        let mut first = vec![0];
+        let mut program = Vec::new();
+        for (index, running) in programs.iter().enumerate() {
+            program.resize(program.len() + filters(running).count(), index as u32);
+            first.push(program.len());
+        }
+        let mut dispatch = Dispatch {
+            index: Index::new(programs.iter().flat_map(filters)),
+            first,
+            armed: vec![0; program.len().div_ceil(64)],
+            waiting: vec![0; programs.len().div_ceil(64)],
+            program,
+            found: Candidates::default(),
+        };
+        for (index, running) in programs.iter().enumerate() {
+            dispatch.arm(index, running);
+        }
+        dispatch
+    }
+
+    /// Looks up what terms `record` may satisfy.
+    pub(crate) fn find<R: Record>(&mut self, record: &R) {
+        self.index.find(record, &mut self.found);
+    }
+
+    /// Returns the first program from `from` on of which the record may satisfy a term that counts.
+    pub(crate) fn next(&self, from: usize) -> Option<usize> {
+        let term = self.found.next(*self.first.get(from)?, &self.armed)?;
+        Some(self.program[term] as usize)
+    }
+
+    /// Returns whether the record may satisfy a term of a program's plan.
+    pub(crate) fn may(&self, program: usize, term: usize) -> bool {
+        self.found.has(self.first[program] + term)
+    }
+
+    /// Returns the first program from `from` on for which time may decide something.
+    pub(crate) fn next_waiting(&self, from: usize) -> Option<usize> {
+        let mut mask = u64::MAX << (from % 64);
+        for (at, word) in self.waiting.iter().enumerate().skip(from / 64) {
+            if word & mask != 0 {
+                return Some(at * 64 + (word & mask).trailing_zeros() as usize);
+            }
+            mask = u64::MAX;
+        }
+        None
+    }
+
+    /// Notes which terms of a program count now. To be called whenever it has seen a record or a time; what it
+    /// does not wait for any longer may go unnoticed until then.
+    pub(crate) fn arm<R: Record>(&mut self, program: usize, running: &Running<R>) {
+        let base = self.first[program];
+        let State::Sequence(sequence) = &running.state else {
+            for term in base..self.first[program + 1] {
+                put(&mut self.armed, term, true);
+            }
+            return;
+        };
+        let terms = sequence.plan.terms.len();
+        for term in 0..terms {
+            put(&mut self.armed, base + term, counts(sequence, term));
+        }
+        let mut relations = base + terms;
+        if sequence.plan.until.is_some() {
+            let begun = sequence.pending.iter().any(|stage| !stage.is_empty());
+            put(&mut self.armed, relations, begun);
+            relations += 1;
+        }
+        for term in relations..self.first[program + 1] {
+            put(&mut self.armed, term, true);
+        }
+        put(&mut self.waiting, program, sequence.waits_for_time());
+    }
+}
+
+/// Whether a term of a sequence's plan counts: it is missing or the first, or something waits for it.
+fn counts<R: Record>(sequence: &SequenceState<R>, term: usize) -> bool {
+    let plan = &sequence.plan;
+    let last = plan.steps.len() - 1;
+    let mut steps = plan.steps.iter().enumerate().filter(|(_, own)| **own == term).peekable();
+    if steps.peek().is_none() {
+        return true;
+    }
+    steps.any(|(step, _)| {
+        step == 0 || !sequence.pending[step - 1].is_empty() || (step == last && sequence.is_followed())
+    })
+}
+
+/// The filters of a program's terms, in the order of their numbers.
+fn filters<R>(running: &Running<R>) -> impl Iterator<Item = &Filter> {
+    let (single, terms, until) = match &running.state {
+        State::Event(filter) => (Some(filter), &[][..], None),
+        State::Sequence(sequence) => (None, &sequence.plan.terms[..], sequence.plan.until.as_ref()),
+        State::Sample(sample) => (None, &sample.plan.terms[..], None),
+    };
+    let relations = running.relations.plans.iter().map(|relation| &relation.filter);
+    single.into_iter().chain(terms.iter().chain(until).map(|term| &term.filter)).chain(relations)
+}
+
+fn put(bits: &mut [u64], at: usize, value: bool) {
+    let bit = 1 << (at % 64);
+    match value {
+        true => bits[at / 64] |= bit,
+        false => bits[at / 64] &= !bit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compile::{Options, Program};
+    use crate::engine::{Engine, EngineOptions};
+    use crate::record::Record;
+    use crate::schema::{FieldId, Schema};
+    use crate::value::Value;
+
+    /// A process event of a name, at a time in milliseconds.
+    #[derive(Clone)]
+    struct Event(i64, &'static str);
+
+    impl Record for Event {
+        fn time(&self) -> i64 {
+            self.0 * 1_000_000
+        }
+
+        fn category(&self) -> Value<'_> {
+            Value::Str("process")
+        }
+
+        fn get(&self, _: FieldId) -> Value<'_> {
+            Value::Str(self.1)
+        }
+
+        fn weight(&self) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    fn a_later_term_counts_only_while_something_waits_for_it() {
+        let mut schema = Schema::new();
+        let mut engine = Engine::new(EngineOptions { follow: true, ..EngineOptions::default() });
+        for query in [
+            "sequence with maxspan=50ms [process where name == \"a\"] [process where name == \"b\"]",
+            "process where name == \"c\"",
+        ] {
+            engine.add(Program::new(query, &mut schema, &Options::default()).expect("a query"));
+        }
+        let mut out = Vec::new();
+        let mut shown = |event: Event| {
+            engine.push(&event, &mut out);
+            let dispatch = engine.dispatch.as_mut().expect("a record was pushed");
+            dispatch.find(&Event(event.0, "b"));
+            (dispatch.next(0), dispatch.next_waiting(0))
+        };
+        assert_eq!(shown(Event(0, "x")), (None, None));
+        assert_eq!(shown(Event(1, "a")), (Some(0), Some(0)));
+        // Complete; what follows within maxspan is gathered.
+        assert_eq!(shown(Event(2, "b")), (Some(0), Some(0)));
+        let later: Vec<_> = (0..40).map(|number| shown(Event(100 + number, "x"))).collect();
+        assert_eq!(later.last(), Some(&(None, None)));
+    }
+}
