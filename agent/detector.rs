@@ -237,8 +237,6 @@ const MAX_WITHHELD: usize = 256;
 /// An exception and how often it has done something.
 struct Excepting {
     loaded: exception::Loaded,
-    /// For each of its effects, the number of the rule.
-    rules: Vec<Option<usize>>,
     hits: u64,
 }
 

@@ -361,7 +361,7 @@ impl Record for Event {
     fn weight(&self) -> usize {
         let process = |process: &Option<Arc<Process>>| process.as_ref().map_or(0, |process| process.weight);
         size_of::<Inner>()
-            + self.document.as_ref().map_or(0, |document| document.line.len())
+            + self.document.as_ref().map_or(0, |document| document.line.len() + document.values.weight())
             + process(&self.process)
             + process(&self.parent)
             + process(&self.effective_parent)

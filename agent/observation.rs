@@ -3,10 +3,15 @@
 //! A source (an eslogger line, an ECS document, a live Endpoint Security message) becomes an
 //! [`Observation`]; the [normaliser](crate::normaliser) turns it into an [`Event`](crate::event::Event).
 
+mod values;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use eql::{FieldId, Scalar, Value};
+use eql::{FieldId, Value};
+
+pub use values::Values;
+pub(crate) use values::{ValueForm, ValuePlace, number, unescaped};
 
 use crate::event::Network;
 
@@ -20,6 +25,14 @@ pub enum Observation<'a> {
 }
 
 impl Observation<'_> {
+    /// Returns it with all that it borrowed copied.
+    pub fn into_owned(self) -> Observation<'static> {
+        match self {
+            Observation::Message(message) => Observation::Message(Box::new(message.into_owned())),
+            Observation::Document(document) => Observation::Document(document),
+        }
+    }
+
     /// Returns its wall clock time, nanoseconds since 1970.
     pub fn time(&self) -> i64 {
         match self {
@@ -48,6 +61,71 @@ pub struct Message<'a> {
     pub process: Image<'a>,
     /// `event`: what was done.
     pub event: MessageEvent<'a>,
+}
+
+impl Message<'_> {
+    /// Returns it with all that it borrowed copied.
+    pub fn into_owned(self) -> Message<'static> {
+        Message {
+            time: self.time,
+            tick: self.tick,
+            version: self.version,
+            event_type: self.event_type,
+            seq_num: self.seq_num,
+            global_seq_num: self.global_seq_num,
+            process: self.process.into_owned(),
+            event: match self.event {
+                MessageEvent::Exec(exec) => MessageEvent::Exec(Box::new(exec.into_owned())),
+                MessageEvent::Fork { child } => MessageEvent::Fork { child: child.into_owned() },
+                MessageEvent::Exit { status } => MessageEvent::Exit { status },
+                MessageEvent::Connect(network) => MessageEvent::Connect(network),
+                MessageEvent::Other(name) => MessageEvent::Other(owned(name)),
+            },
+        }
+    }
+}
+
+impl Exec<'_> {
+    fn into_owned(self) -> Exec<'static> {
+        Exec {
+            target: self.target.into_owned(),
+            args: self.args.into_iter().map(owned).collect(),
+            env: self.env.into_iter().map(owned).collect(),
+            cwd: self.cwd.map(owned),
+            script: self.script.map(owned),
+            dyld_exec_path: self.dyld_exec_path.map(owned),
+            cpu_type: self.cpu_type,
+        }
+    }
+}
+
+impl Image<'_> {
+    fn into_owned(self) -> Image<'static> {
+        Image {
+            token: self.token,
+            parent_token: self.parent_token,
+            responsible_token: self.responsible_token,
+            ppid: self.ppid,
+            original_ppid: self.original_ppid,
+            group_id: self.group_id,
+            session_id: self.session_id,
+            codesigning_flags: self.codesigning_flags,
+            is_platform_binary: self.is_platform_binary,
+            is_es_client: self.is_es_client,
+            cdhash: self.cdhash.map(owned),
+            signing_id: self.signing_id.map(owned),
+            team_id: self.team_id.map(owned),
+            cs_validation_category: self.cs_validation_category,
+            executable: owned(self.executable),
+            executable_truncated: self.executable_truncated,
+            tty: self.tty.map(owned),
+            start: self.start,
+        }
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }
 
 /// The event of a [`Message`].
@@ -192,28 +270,13 @@ pub struct Document {
     pub time: i64,
     /// `vedette.tick`, where a live sensor recorded it.
     pub tick: Option<i64>,
-    /// The wanted fields that the document has, sorted by id.
-    pub fields: Box<[(FieldId, FieldValue)]>,
-}
-
-/// The value of one field of a [`Document`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum FieldValue {
-    /// A single value.
-    One(Scalar),
-    /// An array; nulls are left out.
-    Many(Box<[Scalar]>),
+    /// The values of those fields, as far as the document has them.
+    pub values: Values,
 }
 
 impl Document {
     /// Returns what the document itself holds under `field`.
     pub fn get(&self, field: FieldId) -> Value<'_> {
-        match self.fields.binary_search_by_key(&field, |(id, _)| *id) {
-            Ok(at) => match &self.fields[at].1 {
-                FieldValue::One(scalar) => Value::from(scalar),
-                FieldValue::Many(list) => Value::List(list),
-            },
-            Err(_) => Value::Missing,
-        }
+        self.values.get(field, &self.line)
     }
 }

@@ -12,7 +12,7 @@ use crate::event::{Event, Host};
 use crate::normaliser::{self, Normaliser};
 use crate::observation::Observation;
 use crate::redaction::Redactor;
-use crate::source::{Counters, Decoder, Item, Lines, Merge, Problem};
+use crate::source::{Counters, Decoder, Item, Lines, Merge, ParallelMerge, Problem};
 
 /// How a replay runs.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Options {
     pub host_id: String,
     /// What replaces credentials in alerts; none for alerts as they are.
     pub redactor: Option<Arc<Redactor>>,
+    /// How many threads decode lines, beside the one that detects; with 0 or 1 that one does both.
+    pub jobs: usize,
 }
 
 /// What comes out of a replay.
@@ -62,7 +64,7 @@ pub fn run<B>(
     options: &Options,
     mut each: impl FnMut(Output<'_>) -> ControlFlow<B>,
 ) -> (Summary, Option<B>) {
-    let mut merge = Merge::new(recording(&rules.schema, fields(rules)), files);
+    let decoder = recording(&rules.schema, fields(rules));
     let mut recorded = Recorded::new(options, rules.largest_window());
     let mut detector = Detector::new(rules).with_redactor(options.redactor.clone());
     let mut alerts = Vec::new();
@@ -74,7 +76,7 @@ pub fn run<B>(
         }
         ControlFlow::Continue(())
     };
-    let mut flow = merge.try_for_each(|item| {
+    let show = |item: Item<'_>| {
         match item {
             Item::Problem(problem) => each(Output::Problem(&problem))?,
             Item::NotEvaluated(..) => {}
@@ -88,7 +90,14 @@ pub fn run<B>(
             }
         }
         ControlFlow::Continue(())
-    });
+    };
+    let (mut flow, read) = if options.jobs > 1 {
+        let mut merge = ParallelMerge::new(&decoder, files, options.jobs);
+        (merge.try_for_each(show), merge.counters().clone())
+    } else {
+        let mut merge = Merge::new(decoder, files);
+        (merge.try_for_each(show), merge.counters().clone())
+    };
     if let Some(normaliser) = recorded.normaliser() {
         if flow.is_continue() {
             detector.finish(normaliser, &mut alerts);
@@ -100,7 +109,7 @@ pub fn run<B>(
         summary.repeated = detector.repeated();
         summary.processes_evicted = normaliser.table().counts().evicted;
     }
-    summary.read = merge.counters().clone();
+    summary.read = read;
     (summary, flow.break_value())
 }
 

@@ -92,6 +92,7 @@ fn run(folder: &Path, rules: &RuleSet) -> Result<(), String> {
         ));
     }
     assert_eq!(summary.read.problems, case.skipped, "{name}");
+    assert_eq!(with_threads(folder, rules), (lines.clone(), problems), "{name}: with several threads");
     let path = folder.join("alerts.ndjson");
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(&path, &lines).expect("a writable case");
@@ -107,6 +108,23 @@ fn run(folder: &Path, rules: &RuleSet) -> Result<(), String> {
         }
         None => Ok(()),
     }
+}
+
+/// The alerts and the problems of a case whose lines are decoded by several threads.
+fn with_threads(folder: &Path, rules: &RuleSet) -> (String, Vec<String>) {
+    let files = recordings(folder).iter().map(|path| Lines::open(path).expect("a recording")).collect();
+    let (mut lines, mut problems) = (String::new(), Vec::new());
+    replay::run(rules, files, &Options { jobs: 2, ..Options::default() }, |output| {
+        match output {
+            Output::Alert(alert) => {
+                lines.push_str(&alert.to_line());
+                lines.push('\n');
+            }
+            Output::Problem(problem) => problems.push(problem.to_string()),
+        }
+        ControlFlow::<Infallible>::Continue(())
+    });
+    (lines, problems)
 }
 
 /// The recordings of a case: `events.ndjson` first, then the others by name.

@@ -46,6 +46,9 @@ pub(super) struct Arguments {
     /// Exit with 1 if there was an alert
     #[arg(long)]
     fail_on_alert: bool,
+    /// Decode lines in this many threads, beside the one that detects; what comes out is the same
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
     /// Recordings: eslogger's JSON or ECS documents, plain, .gz or .zst; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -76,7 +79,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         stdout: Some(StdoutSink::new(std::io::stdout(), output::style(arguments.json))),
     };
     let (files, mut failed) = open(&arguments.files);
-    let options = Options { host_id: arguments.host_id.clone(), redactor: redactor(arguments)? };
+    let options = Options {
+        host_id: arguments.host_id.clone(),
+        redactor: redactor(arguments)?,
+        jobs: arguments.jobs.into(),
+    };
     let (summary, stop) = replay::run(&rules, files, &options, |output| match output {
         Output::Alert(alert) => match sinks.deliver(alert) {
             Ok(()) => ControlFlow::Continue(()),

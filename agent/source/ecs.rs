@@ -7,12 +7,12 @@
 use std::fmt;
 
 use eql::{FieldId, Scalar};
-use rustc_hash::FxHashMap;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::problem::LineError;
-use crate::observation::{Document, FieldValue};
+use super::scan::{Form, Paths, Place};
+use crate::observation::{Document, ValueForm, ValuePlace, Values, number, unescaped};
 use crate::timestamp::{self, TimestampError};
 
 /// The kind of a document that is no event (ECS `event.kind`), and so is read but not evaluated.
@@ -46,18 +46,17 @@ impl NotEvaluated {
     }
 }
 
-/// The fields that are kept, as a tree of path segments.
-#[derive(Debug)]
+/// The fields that are kept.
+#[derive(Clone, Debug)]
 pub struct Wanted {
     timestamp_field: Box<str>,
-    /// The root is the first.
-    nodes: Vec<Node>,
+    paths: Paths,
+    /// What the values at each node of the paths are for.
+    uses: Vec<Use>,
 }
 
-#[derive(Debug, Default)]
-struct Node {
-    /// The index of the node of each longer path.
-    children: FxHashMap<Box<str>, usize>,
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
     field: Option<FieldId>,
     role: Option<Role>,
 }
@@ -71,8 +70,10 @@ enum Role {
 }
 
 /// What was found in a document; kept between documents for its memory only.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Found {
+    places: Vec<Place>,
+    fields: Vec<ValuePlace>,
     values: Vec<(FieldId, Scalar)>,
     time: Option<i64>,
     tick: Option<i64>,
@@ -84,53 +85,33 @@ impl Wanted {
     /// what they say.
     pub fn recording<'p>(fields: impl IntoIterator<Item = (FieldId, &'p str)>) -> Self {
         let mut wanted = Self::raw("@timestamp", fields);
-        wanted.assign("event.kind", Role::Kind);
-        wanted.assign("vedette.tick", Role::Tick);
+        wanted.at("event.kind").role = Some(Role::Kind);
+        wanted.at("vedette.tick").role = Some(Role::Tick);
         wanted
     }
 
     /// Keeps `fields` of documents of any schema, whose time is `timestamp_field`.
     pub fn raw<'p>(timestamp_field: &str, fields: impl IntoIterator<Item = (FieldId, &'p str)>) -> Self {
-        let mut wanted = Wanted { timestamp_field: timestamp_field.into(), nodes: vec![Node::default()] };
+        let mut wanted =
+            Wanted { timestamp_field: timestamp_field.into(), paths: Paths::default(), uses: Vec::new() };
         for (field, path) in fields {
-            let node = wanted.node(path);
-            wanted.nodes[node].field = Some(field);
+            wanted.at(path).field = Some(field);
         }
-        wanted.assign(timestamp_field, Role::Timestamp);
+        wanted.at(timestamp_field).role = Some(Role::Timestamp);
         wanted
     }
 
-    fn assign(&mut self, path: &str, role: Role) {
-        let node = self.node(path);
-        self.nodes[node].role = Some(role);
+    /// Returns what the values of `path` are for.
+    fn at(&mut self, path: &str) -> &mut Use {
+        let node = self.paths.want(path);
+        if node >= self.uses.len() {
+            self.uses.resize(node + 1, Use::default());
+        }
+        &mut self.uses[node]
     }
 
-    /// Returns the index of the node of `path`, making it if it is new.
-    fn node(&mut self, path: &str) -> usize {
-        let mut at = 0;
-        for segment in path.split('.') {
-            at = match self.nodes[at].children.get(segment) {
-                Some(child) => *child,
-                None => {
-                    let child = self.nodes.len();
-                    self.nodes.push(Node::default());
-                    self.nodes[at].children.insert(segment.into(), child);
-                    child
-                }
-            };
-        }
-        at
-    }
-
-    /// Returns the node that `key`, one segment or several, leads to from `node`.
-    fn descend(&self, node: usize, key: &str) -> Option<usize> {
-        // Most keys are one segment, and most of those are not wanted.
-        if let Some(child) = self.nodes[node].children.get(key) {
-            return Some(*child);
-        }
-        let (segment, rest) = key.split_once('.')?;
-        let child = *self.nodes[node].children.get(segment)?;
-        rest.split('.').try_fold(child, |at, segment| self.nodes[at].children.get(segment).copied())
+    fn used(&self, node: usize) -> Use {
+        self.uses.get(node).copied().unwrap_or_default()
     }
 }
 
@@ -138,16 +119,14 @@ impl Wanted {
 /// memory.
 pub fn decode(
     line: &str,
-    wanted: &Wanted,
+    wanted: &mut Wanted,
     found: &mut Found,
 ) -> Result<Result<Document, NotEvaluated>, LineError> {
-    found.values.clear();
     (found.time, found.tick, found.kind) = (None, None, None);
-    let mut deserializer = serde_json::Deserializer::from_str(line);
-    deserializer
-        .deserialize_map(At { wanted, node: 0, found })
-        .and_then(|()| deserializer.end())
-        .map_err(|error| LineError::json("document", "", &error))?;
+    let values = match decode_by_places(line, wanted, found) {
+        Some(values) => values,
+        None => decode_by_serde(line, wanted, found)?,
+    };
     if let Some(kind) = found.kind {
         return Ok(Err(kind));
     }
@@ -157,28 +136,57 @@ pub fn decode(
             wanted.timestamp_field
         ))
     })?;
-    Ok(Ok(Document { line: line.into(), time, tick: found.tick, fields: fields(&mut found.values) }))
+    Ok(Ok(Document { line: line.into(), time, tick: found.tick, values }))
 }
 
-/// Groups values by field.
-fn fields(values: &mut Vec<(FieldId, Scalar)>) -> Box<[(FieldId, FieldValue)]> {
-    // Stable: several values of a field keep their order.
-    values.sort_by_key(|(field, _)| *field);
-    let mut fields = Vec::with_capacity(values.len());
-    let mut rest = values.drain(..).peekable();
-    while let Some((field, first)) = rest.next() {
-        let is_same = |next: &(FieldId, Scalar)| next.0 == field;
-        let value = match rest.next_if(is_same) {
-            None => FieldValue::One(first),
-            Some((_, second)) => {
-                let mut list = vec![first, second];
-                list.extend(std::iter::from_fn(|| rest.next_if(is_same)).map(|(_, scalar)| scalar));
-                FieldValue::Many(list.into())
+/// Decodes a document by noting where its values lie; `None` where serde_json must decide what it is, or what
+/// is wrong with it.
+fn decode_by_places(line: &str, wanted: &mut Wanted, found: &mut Found) -> Option<Values> {
+    found.places.clear();
+    found.fields.clear();
+    u32::try_from(line.len()).ok()?;
+    wanted.paths.scan(line, &mut found.places)?;
+    for place in &found.places {
+        let Use { field, role } = wanted.used(place.node);
+        let text = &line[place.start..place.end];
+        match (role, place.form) {
+            (None, _) => {}
+            (Some(Role::Timestamp), Form::Text) => {
+                found.time.get_or_insert(timestamp::parse_value(text).ok()?);
             }
+            (Some(Role::Kind), Form::Text) => found.kind = found.kind.or(NotEvaluated::of(text)),
+            (Some(Role::Tick), Form::Integer) => found.tick = Some(text.parse().ok()?),
+            _ => return None,
+        }
+        let Some(field) = field else { continue };
+        let form = match place.form {
+            Form::Text => ValueForm::Text,
+            Form::Escaped => {
+                unescaped(&line[place.start - 1..=place.end])?;
+                ValueForm::Escaped
+            }
+            Form::Integer => ValueForm::Integer,
+            Form::Number => {
+                number(text)?;
+                ValueForm::Number
+            }
+            Form::Boolean(value) => ValueForm::Boolean(value),
         };
-        fields.push((field, value));
+        let (start, end) = (place.start as u32, place.end as u32);
+        found.fields.push(ValuePlace { field, start, end, form });
     }
-    fields.into()
+    Some(Values::at(&mut found.fields))
+}
+
+fn decode_by_serde(line: &str, wanted: &Wanted, found: &mut Found) -> Result<Values, LineError> {
+    found.values.clear();
+    (found.time, found.tick, found.kind) = (None, None, None);
+    let mut deserializer = serde_json::Deserializer::from_str(line);
+    deserializer
+        .deserialize_map(At { wanted, node: 0, found })
+        .and_then(|()| deserializer.end())
+        .map_err(|error| LineError::json("document", "", &error))?;
+    Ok(Values::of(&mut found.values))
 }
 
 /// The value at a node of the tree.
@@ -190,12 +198,12 @@ struct At<'s> {
 
 impl At<'_> {
     fn role(&self) -> Option<Role> {
-        self.wanted.nodes[self.node].role
+        self.wanted.used(self.node).role
     }
 
     /// Keeps a value, if it is wanted. Made only then: text needs memory.
     fn keep(self, scalar: impl FnOnce() -> Scalar) {
-        if let Some(field) = self.wanted.nodes[self.node].field {
+        if let Some(field) = self.wanted.used(self.node).field {
             self.found.values.push((field, scalar()));
         }
     }
@@ -328,7 +336,7 @@ impl Visitor<'_> for KeyFrom<'_> {
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Option<usize>, E> {
-        Ok(self.wanted.descend(self.node, key))
+        Ok(self.wanted.paths.descend(self.node, key))
     }
 }
 

@@ -132,6 +132,11 @@ impl Lines {
         Problem { file: Arc::clone(&self.name), line: self.number, reason: reason.into() }
     }
 
+    /// Returns whether the next line was read already, so that going to it waits for nothing.
+    pub(super) fn has_line(&self) -> bool {
+        memchr(b'\n', &self.buffer[self.start..self.end]).is_some()
+    }
+
     /// Finds the next line, its line feed left off, and counts it.
     fn find_line(&mut self) -> Result<Option<std::ops::Range<usize>>, String> {
         self.line = 0..0;

@@ -179,12 +179,12 @@ impl Merge {
 }
 
 /// Returns time and file of the earliest head.
-fn first(heads: &BinaryHeap<Reverse<(i64, usize)>>) -> Option<(i64, usize)> {
+pub(super) fn first(heads: &BinaryHeap<Reverse<(i64, usize)>>) -> Option<(i64, usize)> {
     heads.peek().map(|Reverse(head)| *head)
 }
 
 impl Counters {
-    fn count(&mut self, observation: &Observation<'_>) {
+    pub(super) fn count(&mut self, observation: &Observation<'_>) {
         self.events += 1;
         let kind = match observation {
             Observation::Document(_) => {

@@ -10,7 +10,9 @@ pub(crate) mod compressed;
 mod lines;
 mod merge;
 mod nested;
+mod parallel;
 mod problem;
+mod scan;
 
 use std::fmt;
 
@@ -24,6 +26,7 @@ use self::ecs::Wanted;
 pub use self::lines::{Line, Lines, MAX_LINE};
 pub use self::merge::{Counters, Item, Merge, Position};
 pub use self::nested::{parse as parse_nested, to_json};
+pub use self::parallel::ParallelMerge;
 pub use self::problem::{LineError, Problem, SourceError};
 use crate::observation::Observation;
 
@@ -48,7 +51,7 @@ enum Form {
 ///
 /// Which documents' fields are kept is fixed when it is made; a field that nobody reads costs a scan over
 /// its text and no allocation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
     wanted: Wanted,
     mode: Mode,
@@ -57,7 +60,7 @@ pub struct Decoder {
     event_type_key: Finder<'static>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Mode {
     Recording { environment: bool },
     Raw,
@@ -99,7 +102,7 @@ impl Decoder {
     }
 
     fn decode_document<'a>(&mut self, line: &str) -> Result<Decoded<'a>, LineError> {
-        ecs::decode(line, &self.wanted, &mut self.found).map(|decoded| match decoded {
+        ecs::decode(line, &mut self.wanted, &mut self.found).map(|decoded| match decoded {
             Ok(document) => Decoded::Observation(Observation::Document(document)),
             Err(kind) => Decoded::NotEvaluated(kind),
         })

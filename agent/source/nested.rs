@@ -253,7 +253,7 @@ mod tests {
                 line: line.as_str().into(),
                 time: 1_795_507_200_000_000_000,
                 tick: None,
-                fields: Box::new([]),
+                values: crate::observation::Values::default(),
             };
             assert_eq!(
                 Value::Object(to_json(&document)),

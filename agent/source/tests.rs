@@ -95,7 +95,7 @@ fn a_raw_decoder_reads_any_schema() {
         let Ok(Decoded::Observation(Observation::Document(document))) = decoder.decode(line) else {
             panic!("{line}")
         };
-        assert_eq!((document.time, document.fields.len()), (1_000_000, 1));
+        assert_eq!((document.time, document.values.fields().count()), (1_000_000, 1));
     }
     assert!(decoder.decode(r#"{"@timestamp":1}"#).unwrap_err().to_string().contains("no when"));
 }

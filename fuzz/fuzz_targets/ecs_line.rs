@@ -27,7 +27,10 @@ fuzz_target!(|line: &str| {
     {
         match decoder.decode(line) {
             Ok(Decoded::Observation(Observation::Document(document))) => {
-                assert!(document.fields.is_sorted_by(|one, next| one.0 < next.0));
+                assert!(document.values.fields().is_sorted());
+                for id in document.values.fields() {
+                    assert!(!document.get(id).is_missing());
+                }
                 assert_eq!(&*document.line, line);
                 let text = serde_json::to_string(&to_json(&document)).unwrap();
                 serde_json::from_str::<serde_json::Value>(&text).unwrap();

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use eql::{Scalar, Schema};
 use serde_json::{Value as Json, json};
 
-use crate::observation::{Document, Exec, FieldValue, Image, Message, MessageEvent, Observation, Token};
+use crate::observation::{Document, Exec, Image, Message, MessageEvent, Observation, Token, Values};
 use crate::{schema, timestamp};
 
 pub(super) const SECOND: i64 = 1_000_000_000;
@@ -321,19 +321,23 @@ pub(super) fn flow(time: i64, mut fields: Vec<(&'static str, Json)>) -> Observat
 pub(super) fn document(time: i64, fields: Vec<(&'static str, Json)>) -> Observation<'static> {
     let line = Json::Object(fields.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect());
     let known: BTreeMap<_, _> =
-        fields.iter().filter_map(|(path, value)| Some((SCHEMA.id(path)?, value_of(value)?))).collect();
+        fields.iter().filter_map(|(path, value)| Some((SCHEMA.id(path)?, scalars(value)))).collect();
+    let mut values = known
+        .into_iter()
+        .flat_map(|(id, scalars)| scalars.into_iter().map(move |scalar| (id, scalar)))
+        .collect();
     Observation::Document(Document {
         line: line.to_string().into(),
         time,
         tick: None,
-        fields: known.into_iter().collect(),
+        values: Values::of(&mut values),
     })
 }
 
-fn value_of(value: &Json) -> Option<FieldValue> {
+fn scalars(value: &Json) -> Vec<Scalar> {
     match value {
-        Json::Array(values) => Some(FieldValue::Many(values.iter().filter_map(scalar).collect())),
-        single => scalar(single).map(FieldValue::One),
+        Json::Array(values) => values.iter().filter_map(scalar).collect(),
+        single => scalar(single).into_iter().collect(),
     }
 }
 

@@ -32,32 +32,33 @@ fn recording() -> Wanted {
 }
 
 fn document(line: &str) -> Document {
-    decode(line, &recording(), &mut Found::default()).unwrap().unwrap()
+    decode(line, &mut recording(), &mut Found::default()).unwrap().unwrap()
 }
 
 /// Decodes `rest` in a document with a timestamp; one text per field, in the order of the schema.
 fn fields_of(rest: &str) -> Vec<String> {
     let document = document(&format!(r#"{{"@timestamp":"2026-11-24T08:00:00Z",{rest}}}"#));
     let schema = schema();
-    let fields = document.fields.iter().filter(|(id, _)| schema.path(*id) != "@timestamp");
-    fields.map(|(id, value)| format!("{} {}", schema.path(*id), text(value))).collect()
+    let fields = document.values.fields().filter(|id| schema.path(*id) != "@timestamp");
+    fields.map(|id| format!("{} {}", schema.path(id), text(document.get(id)))).collect()
 }
 
-fn text(value: &FieldValue) -> String {
-    let scalar = |scalar: &Scalar| match scalar {
-        Scalar::Bool(value) => value.to_string(),
-        Scalar::Int(value) => value.to_string(),
-        Scalar::Float(value) => format!("{value:?}"),
-        Scalar::Str(value) => format!("{value:?}"),
-    };
+fn text(value: eql::Value<'_>) -> String {
     match value {
-        FieldValue::One(one) => scalar(one),
-        FieldValue::Many(many) => format!("[{}]", many.iter().map(scalar).collect::<Vec<_>>().join(", ")),
+        eql::Value::Missing => "missing".to_owned(),
+        eql::Value::Bool(value) => value.to_string(),
+        eql::Value::Int(value) => value.to_string(),
+        eql::Value::Float(value) => format!("{value:?}"),
+        eql::Value::Str(value) => format!("{value:?}"),
+        eql::Value::List(many) => {
+            let texts: Vec<String> = many.iter().map(|scalar| text(scalar.into())).collect();
+            format!("[{}]", texts.join(", "))
+        }
     }
 }
 
 fn failure(line: &str) -> String {
-    decode(line, &recording(), &mut Found::default()).unwrap_err().to_string()
+    decode(line, &mut recording(), &mut Found::default()).unwrap_err().to_string()
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn times_are_rfc_3339_or_milliseconds() {
 
 #[test]
 fn alerts_states_and_enrichments_are_told_apart() {
-    let decode = |kind: &str, wanted: &Wanted| {
+    let decode = |kind: &str, wanted: &mut Wanted| {
         let line = format!(r#"{{"@timestamp":0,"event":{{"kind":{kind}}}}}"#);
         decode(&line, wanted, &mut Found::default()).unwrap().err()
     };
@@ -176,8 +177,8 @@ fn alerts_states_and_enrichments_are_told_apart() {
         (r#""Alert""#, None),
         ("1", None),
     ] {
-        assert_eq!(decode(kind, &recording()), expected, "{kind}");
-        assert_eq!(decode(kind, &Wanted::raw("@timestamp", [])), None, "{kind}");
+        assert_eq!(decode(kind, &mut recording()), expected, "{kind}");
+        assert_eq!(decode(kind, &mut Wanted::raw("@timestamp", [])), None, "{kind}");
         if let Some(found) = expected {
             assert!(kind.contains(found.as_str()));
         }
@@ -185,35 +186,35 @@ fn alerts_states_and_enrichments_are_told_apart() {
     // They need no time.
     let line = r#"{"event.kind":"state"}"#;
     assert_eq!(
-        super::decode(line, &recording(), &mut Found::default()).unwrap().err(),
+        super::decode(line, &mut recording(), &mut Found::default()).unwrap().err(),
         Some(NotEvaluated::State)
     );
 }
 
 #[test]
 fn a_raw_document_has_the_time_that_is_named() {
-    let wanted = Wanted::raw("log.when", schema().paths());
+    let mut wanted = Wanted::raw("log.when", schema().paths());
     let mut found = Found::default();
     let line = r#"{"log":{"when":"5"},"@timestamp":"text","vedette.tick":"text","score":2}"#;
-    let document = decode(line, &wanted, &mut found).unwrap().unwrap();
+    let document = decode(line, &mut wanted, &mut found).unwrap().unwrap();
     assert_eq!((document.time, document.tick), (5_000_000, None));
-    assert_eq!(document.fields.len(), 2);
-    let error = decode(r#"{"@timestamp":1}"#, &wanted, &mut found).unwrap_err().to_string();
+    assert_eq!(document.values.fields().count(), 2);
+    let error = decode(r#"{"@timestamp":1}"#, &mut wanted, &mut found).unwrap_err().to_string();
     assert!(error.contains("no log.when"), "{error}");
 }
 
 #[test]
 fn what_was_found_before_is_forgotten() {
-    let wanted = recording();
+    let mut wanted = recording();
     let mut found = Found::default();
-    decode(r#"{"@timestamp":1,"score":1,"vedette.tick":1,"event.kind":"alert"}"#, &wanted, &mut found)
+    decode(r#"{"@timestamp":1,"score":1,"vedette.tick":1,"event.kind":"alert"}"#, &mut wanted, &mut found)
         .unwrap()
         .unwrap_err();
-    decode(r#"{"@timestamp":1,"score":1,"vedette.tick":1,"process":{"pid":}"#, &wanted, &mut found)
+    decode(r#"{"@timestamp":1,"score":1,"vedette.tick":1,"process":{"pid":}"#, &mut wanted, &mut found)
         .unwrap_err();
-    let document = decode(r#"{"@timestamp":2}"#, &wanted, &mut found).unwrap().unwrap();
-    assert_eq!((document.time, document.tick, document.fields.len()), (2_000_000, None, 1));
-    decode(r#"{"score":1}"#, &wanted, &mut found).unwrap_err();
+    let document = decode(r#"{"@timestamp":2}"#, &mut wanted, &mut found).unwrap().unwrap();
+    assert_eq!((document.time, document.tick, document.values.fields().count()), (2_000_000, None, 1));
+    decode(r#"{"score":1}"#, &mut wanted, &mut found).unwrap_err();
 }
 
 #[test]
@@ -348,6 +349,86 @@ fn expected(value: &Value) -> Scalar {
     }
 }
 
+/// With the type, and with the sign of zero.
+fn text_of(value: eql::Value<'_>) -> String {
+    format!("{value:?}")
+}
+
+/// Pieces of documents: whole entries and values more often than what breaks them.
+fn fragment() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "event",
+        "category",
+        "event.category",
+        "kind",
+        "process",
+        "pid",
+        "name",
+        "parent",
+        "parent.name",
+        "args",
+        "score",
+        "@timestamp",
+        "vedette.tick",
+        "x",
+        "na\\u006de",
+        "",
+        ".",
+        "process.",
+    ]);
+    let value = prop_oneof![
+        prop::sample::select(vec![
+            "0",
+            "-0",
+            "7",
+            "-7",
+            "01",
+            "1.",
+            ".5",
+            "1.5",
+            "1e3",
+            "1E+3",
+            "1e",
+            "-",
+            "1e999",
+            "123456789012345678",
+            "1234567890123456789",
+            "9223372036854775808",
+            "-9223372036854775809",
+            "0.1",
+            "true",
+            "false",
+            "null",
+            "nul",
+            "\"\"",
+            "\"a\"",
+            "\"alert\"",
+            "\"caf\u{e9} sh\"",
+            "\"2026-11-24T08:00:00Z\"",
+            "\"a\\n\\u00e9\"",
+            "\"\\ud800\"",
+            "\"\\ud83d\\ude00\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"a\tb\"",
+            "\"eight by\"",
+            "\"seven b\\\"",
+            "\"long enough for words\\/\"",
+        ])
+        .prop_map(str::to_owned),
+        "\"\\PC{0,20}\"",
+    ];
+    prop_oneof![
+        4 => (key.clone(), value.clone()).prop_map(|(key, value)| format!("\"{key}\":{value},")),
+        2 => (key.clone(), value.clone()).prop_map(|(key, value)| format!("\"{key}\" : {value} ")),
+        2 => (key.clone(), prop::collection::vec(value.clone(), 0..4))
+            .prop_map(|(key, values)| format!("\"{key}\":[{}],", values.join(" ,"))),
+        2 => (key.clone(), key, value.clone()).prop_map(|(one, two, value)| format!("\"{one}\":{{\"{two}\":{value}}},")),
+        2 => value,
+        2 => prop::sample::select(vec!["{", "}", "[", "]", ",", ":", " ", "\"", "\t", "{}", "[]"]).prop_map(str::to_owned),
+    ]
+}
+
 proptest! {
     #[test]
     fn every_way_of_writing_gives_the_fields_of_the_plain_flattener(
@@ -364,7 +445,7 @@ proptest! {
         for path in flat.keys() {
             schema.intern(path);
         }
-        let wanted = Wanted::raw("time", schema.paths());
+        let mut wanted = Wanted::raw("time", schema.paths());
 
         let mut choice = choices.iter().cycle();
         for dots in [&mut (|| false) as &mut dyn FnMut() -> bool, &mut || true, &mut || *choice.next().unwrap()] {
@@ -372,14 +453,14 @@ proptest! {
             write(&document, &mut &mut *dots, &mut line);
             let line = line.replacen('{', if line == "{}" { r#"{"time":1"# } else { r#"{"time":1,"# }, 1);
 
-            let decoded = decode(&line, &wanted, &mut Found::default()).unwrap().unwrap();
-            prop_assert!(decoded.fields.is_sorted_by(|one, next| one.0 < next.0));
-            let found: BTreeMap<_, _> = decoded.fields.iter().map(|(id, value)| {
-                let values = match value {
-                    FieldValue::One(one) => vec![one.clone()],
-                    FieldValue::Many(many) => many.to_vec(),
+            let decoded = decode(&line, &mut wanted, &mut Found::default()).unwrap().unwrap();
+            prop_assert!(decoded.values.fields().is_sorted());
+            let found: BTreeMap<_, _> = decoded.values.fields().map(|id| {
+                let values = match decoded.get(id) {
+                    eql::Value::List(many) => many.to_vec(),
+                    single => single.to_scalar().into_iter().collect(),
                 };
-                (schema.path(*id).to_owned(), values)
+                (schema.path(id).to_owned(), values)
             }).collect();
             let flat: BTreeMap<_, Vec<_>> =
                 flat.iter().map(|(path, values)| (path.clone(), values.iter().map(expected).collect())).collect();
@@ -387,8 +468,34 @@ proptest! {
         }
     }
 
+    /// What one pass takes, serde_json takes too, and finds the same in it.
+    #[test]
+    fn places_and_serde_agree(
+        fragments in prop::collection::vec(fragment(), 1..24),
+        lines in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..40), 1..4),
+    ) {
+        let mut wanted = recording();
+        for picks in lines {
+            let text: String = picks.iter().map(|pick| &*fragments[pick.index(fragments.len())]).collect();
+            let entries = text.trim_end_matches(',');
+            for line in [text.clone(), format!("{{\"@timestamp\":0,{entries}}}"), format!("{{\"process\":{entries},\"@timestamp\":0}}")] {
+                let mut found = Found::default();
+                let Some(values) = decode_by_places(&line, &mut wanted, &mut found) else { continue };
+                let mut other = Found::default();
+                let expected = decode_by_serde(&line, &wanted, &mut other)
+                    .map_err(|error| TestCaseError::fail(format!("{line}: {error}")))?;
+                prop_assert_eq!((found.time, found.tick, found.kind), (other.time, other.tick, other.kind), "{}", line);
+                prop_assert!(values.fields().eq(expected.fields()), "{}", line);
+                for id in expected.fields() {
+                    let (one, other) = (values.get(id, &line), expected.get(id, &line));
+                    prop_assert_eq!(text_of(one), text_of(other), "{}", line);
+                }
+            }
+        }
+    }
+
     #[test]
     fn any_text_is_answered(line in "\\PC{0,40}") {
-        let _ = decode(&line, &recording(), &mut Found::default());
+        let _ = decode(&line, &mut recording(), &mut Found::default());
     }
 }

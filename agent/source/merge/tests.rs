@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use proptest::prelude::*;
 
 use super::*;
+use crate::source::ParallelMerge;
 
 fn ecs(time: i64) -> String {
     format!(r#"{{"@timestamp":{time},"event":{{"category":"network"}}}}"#)
@@ -17,30 +18,44 @@ fn eslogger(time: i64, event: &str) -> String {
 }
 
 fn merge(files: &[String]) -> Merge {
+    Merge::new(Decoder::recording([], false), lines(files))
+}
+
+fn lines(files: &[String]) -> Vec<Lines> {
     let named = |(at, text): (usize, &String)| {
         Lines::from_reader(&format!("f{at}"), Cursor::new(text.clone().into_bytes()))
     };
-    Merge::new(Decoder::recording([], false), files.iter().enumerate().map(named).collect())
+    files.iter().enumerate().map(named).collect()
 }
 
 /// Merges files of lines: `FILE:LINE TIME` for an event, `FILE:LINE KIND` for another document, `! PROBLEM`.
+/// Several threads give the same.
 fn merged(files: &[String]) -> (Vec<String>, Counters) {
     let mut merge = merge(files);
     let mut all = Vec::new();
-    let flow: ControlFlow<()> = merge.try_for_each(|item| {
-        all.push(match item {
-            Item::Observation(observation, Position { file, line, .. }) => {
-                format!("{file}:{line} {}", observation.time() / 1_000_000)
-            }
-            Item::NotEvaluated(kind, Position { file, line, .. }) => {
-                format!("{file}:{line} {}", kind.as_str())
-            }
-            Item::Problem(problem) => format!("! {problem}"),
-        });
-        ControlFlow::Continue(())
-    });
+    let flow: ControlFlow<()> = merge.try_for_each(|item| noted(item, &mut all));
     assert_eq!(flow, ControlFlow::Continue(()));
+    for jobs in [1, 3] {
+        let mut parallel = ParallelMerge::new(&Decoder::recording([], false), lines(files), jobs);
+        let mut others = Vec::new();
+        let flow: ControlFlow<()> = parallel.try_for_each(|item| noted(item, &mut others));
+        assert_eq!((flow, &others), (ControlFlow::Continue(()), &all));
+        assert_eq!(parallel.counters(), merge.counters());
+    }
     (all, merge.counters().clone())
+}
+
+fn noted(item: Item<'_>, all: &mut Vec<String>) -> ControlFlow<()> {
+    all.push(match item {
+        Item::Observation(observation, Position { file, line, .. }) => {
+            format!("{file}:{line} {}", observation.time() / 1_000_000)
+        }
+        Item::NotEvaluated(kind, Position { file, line, .. }) => {
+            format!("{file}:{line} {}", kind.as_str())
+        }
+        Item::Problem(problem) => format!("! {problem}"),
+    });
+    ControlFlow::Continue(())
 }
 
 fn file(lines: &[String]) -> String {
