@@ -63,6 +63,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let reports: Vec<Report> =
         suites.into_iter().map(|suite| Report::of(suite, &exceptions, arguments.both_kinds)).collect();
+    // Before anything is shown: a reader that goes away takes no report with it.
+    if let Some(path) = &arguments.junit {
+        let names: Vec<String> = reports.iter().map(|report| report.path().display().to_string()).collect();
+        let tested: Vec<Tested<'_>> =
+            reports.iter().zip(&names).map(|(report, name)| report.tested(name)).collect();
+        std::fs::write(path, rule_test::junit(&tested))
+            .with_context(|| format!("{}: the report cannot be written", path.display()))?;
+    }
     let mut output = std::io::stdout().lock();
     let readable = output::style(arguments.json).is_some();
     for report in &reports {
@@ -73,13 +81,6 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 writeln!(output, "{}", json_line(&line))?;
             }
         }
-    }
-    if let Some(path) = &arguments.junit {
-        let names: Vec<String> = reports.iter().map(|report| report.path().display().to_string()).collect();
-        let tested: Vec<Tested<'_>> =
-            reports.iter().zip(&names).map(|(report, name)| report.tested(name)).collect();
-        std::fs::write(path, rule_test::junit(&tested))
-            .with_context(|| format!("{}: the report cannot be written", path.display()))?;
     }
     let passed = summarise(&reports)?;
     Ok(ExitCode::from(u8::from(!passed || !wrong.is_empty())))
