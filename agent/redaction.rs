@@ -3,7 +3,7 @@
 //! Rules see events as they are. Before a document is written, what is known as a credential is replaced by a mark with a
 //! salted hash, `[redacted:0123456789abcdef]`: equal secrets have equal marks, so that they still join, and nobody without
 //! the salt can try guesses. What counts as one: values of options and variables with telling names, userinfo and
-//! parameters of URLs, header fields, tokens of known form ([`patterns`], [`words`]), and what an administrator's patterns
+//! parameters of URLs, header fields, tokens of known form (`patterns`, `words`), and what an administrator's patterns
 //! say. A secret that has been told by its place in one field is replaced wherever else it stands in the document.
 //!
 //! It goes by form. A secret that looks like any other word, in a place that nothing gives away, stays.
