@@ -11,7 +11,8 @@ use vedette::replay::{self, Options, Output};
 use vedette::rule;
 use vedette::source::Lines;
 
-const CASES: [&str; 4] = ["silver-sparrow", "root-postinstall", "one-shell-two-flows", "hostile-text"];
+const CASES: [&str; 5] =
+    ["silver-sparrow", "root-postinstall", "one-shell-two-flows", "hostile-text", "own-losses"];
 
 fn page(case: &str, style: Style) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/replay");

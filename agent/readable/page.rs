@@ -82,6 +82,10 @@ impl Page {
 
     /// How the matched events belong together, and whether there may be more of them.
     pub(super) fn joined(&mut self, document: &Map<String, Json>) {
+        // The loss is all that such an alert is about, and is told by itself.
+        if get(document, "vedette.loss").is_some() {
+            return;
+        }
         if get(document, "vedette.gap").and_then(Json::as_bool) == Some(true) {
             self.row("loss", "events were lost inside this window: there may be more to it");
         }

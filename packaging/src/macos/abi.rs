@@ -1,5 +1,6 @@
 //! The Mach-O that ships, run on Linux: builds it, the harness (`tests/macos`) and the Linux binary to compare with.
 
+use super::toolchain::{self, StandardLibrary};
 use super::ziglang::Ziglang;
 use super::{Arch, build, command, output_folder, root, target_folder};
 use anyhow::{Context, Result, bail};
@@ -68,7 +69,9 @@ fn arm64_loader(ziglang: &Ziglang) -> Result<PathBuf> {
             bail!("{path} is missing; install Debian's package {package}");
         }
     }
-    build::add_target(LINUX_ARM64)?;
+    if toolchain::standard_library(LINUX_ARM64)? == StandardLibrary::Source {
+        bail!("Rust's standard library for {LINUX_ARM64} is needed: `rustup target add {LINUX_ARM64}`");
+    }
     let linker = ziglang.write_linux_arm64_linker(&output_folder().join("sdk"))?;
     command::run(
         cargo(&["build", "--locked", "--package", "macos-abi", "--target", LINUX_ARM64])

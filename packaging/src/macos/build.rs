@@ -1,8 +1,9 @@
 //! The release binary for darwin, linked on Linux.
 
+use super::toolchain::{self, StandardLibrary};
 use super::ziglang::Ziglang;
 use super::{Arch, MINIMUM_MACOS, command, output_folder, root, sdk, target_folder, universal};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,13 +13,30 @@ use std::process::Command;
 /// # Errors
 /// With what is missing and how to get it, or as cargo.
 pub(super) fn one(arch: Arch) -> Result<PathBuf> {
+    let options = ["--release", "--package", "vedette", "--bin", "vedette"];
+    command::run(cargo("build", arch)?.args(options))?;
+    let built = target_folder().join(arch.target()).join("release/vedette");
+    let folder = output_folder().join(arch.name());
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    copy(&built, &folder.join("vedette"))
+}
+
+/// Runs clippy over what is built for one architecture; each of its findings is an error.
+///
+/// # Errors
+/// As `one`.
+pub(super) fn lint(arch: Arch) -> Result<()> {
+    command::run(cargo("clippy", arch)?.args(["--workspace", "--", "-D", "warnings"]))
+}
+
+/// A cargo command for darwin, with its linker, stub libraries and C compiler.
+fn cargo(subcommand: &str, arch: Arch) -> Result<Command> {
     let ziglang = Ziglang::find_or_install()?;
     let stubs = output_folder().join("sdk");
     sdk::write(&stubs, &ziglang)?;
     let cc = ziglang.write_cc(&stubs, arch.name())?;
     let ar = ziglang.write_ar(&stubs)?;
     let target = arch.target();
-    add_target(&target)?;
 
     let upper = target.replace('-', "_").to_uppercase();
     let lower = target.replace('-', "_");
@@ -32,22 +50,12 @@ pub(super) fn one(arch: Arch) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(root())
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--package",
-            "vedette",
-            "--bin",
-            "vedette",
-            "--target",
-            &target,
-        ])
+        .args([subcommand, "--locked", "--target", &target])
         .env("CARGO_TARGET_DIR", target_folder())
         // Flags for every target would replace those of one.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env(format!("CARGO_TARGET_{upper}_LINKER"), rust_lld()?)
+        .env(format!("CARGO_TARGET_{upper}_LINKER"), toolchain::linker()?)
         .env(format!("CARGO_TARGET_{upper}_RUSTFLAGS"), flags.join(" "))
         .env("MACOSX_DEPLOYMENT_TARGET", MINIMUM_MACOS)
         .env("SDKROOT", &stubs)
@@ -56,12 +64,11 @@ pub(super) fn one(arch: Arch) -> Result<PathBuf> {
         .env(format!("CFLAGS_{lower}"), format!("-I{}", sdk::include_folder().display()))
         // No flags of the crate cc's own: it would ask xcrun for Apple's SDK.
         .env("CRATE_CC_NO_DEFAULTS", "1");
-    command::run(&mut cargo)?;
-
-    let built = target_folder().join(&target).join("release/vedette");
-    let folder = output_folder().join(arch.name());
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    copy(&built, &folder.join("vedette"))
+    if toolchain::standard_library(&target)? == StandardLibrary::Source {
+        // Stable cargo takes -Z only so; std itself is written in the compiler's unstable features anyway.
+        cargo.arg("-Zbuild-std=std,panic_unwind").env("RUSTC_BOOTSTRAP", "1");
+    }
+    Ok(cargo)
 }
 
 /// Builds both architectures and joins them; returns the path of the universal binary, `target/macos/vedette`.
@@ -80,34 +87,6 @@ pub(super) fn both() -> Result<PathBuf> {
     make_executable(&path)?;
     println!("{}", path.display());
     Ok(path)
-}
-
-/// Adds a target to the Rust toolchain that builds, if it lacks it.
-///
-/// # Errors
-/// If rustup is missing or cannot fetch it.
-pub(super) fn add_target(target: &str) -> Result<()> {
-    if sysroot()?.join("lib/rustlib").join(target).join("lib").is_dir() {
-        return Ok(());
-    }
-    command::run(Command::new("rustup").current_dir(root()).args(["target", "add", target]))
-        .with_context(|| format!("Rust's standard library for {target} is needed"))
-}
-
-/// The linker that comes with the Rust toolchain.
-fn rust_lld() -> Result<PathBuf> {
-    let host = command::output(Command::new("rustc").current_dir(root()).arg("-vV"))?;
-    let host =
-        host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
-    let path = sysroot()?.join("lib/rustlib").join(host).join("bin/rust-lld");
-    if !path.is_file() {
-        bail!("{} is missing; use a toolchain of rustup's, whose component rustc carries it", path.display());
-    }
-    Ok(path)
-}
-
-fn sysroot() -> Result<PathBuf> {
-    command::output(Command::new("rustc").current_dir(root()).args(["--print", "sysroot"])).map(PathBuf::from)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<PathBuf> {

@@ -7,6 +7,7 @@ mod abi;
 mod build;
 mod command;
 mod sdk;
+mod toolchain;
 mod universal;
 mod ziglang;
 
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Task {
     /// Cross-build target/macos/{x86_64,aarch64}/vedette and join them to target/macos/vedette.
     Build(BuildArgs),
+    /// Run clippy over what is built for one architecture.
+    Lint(LintArgs),
     /// Build one architecture and run it on Linux against the stand-ins of tests/macos.
     Test(TestArgs),
     /// Measure the x86_64 one there, for BENCHMARKS.md.
@@ -29,6 +32,13 @@ pub(crate) struct BuildArgs {
     /// Build only this architecture, and join nothing.
     #[arg(long)]
     arch: Option<Arch>,
+}
+
+#[derive(Args)]
+pub(crate) struct LintArgs {
+    /// Which one.
+    #[arg(long)]
+    arch: Arch,
 }
 
 #[derive(Args)]
@@ -76,6 +86,7 @@ pub(crate) fn run(task: &Task) -> Result<()> {
     match task {
         Task::Build(BuildArgs { arch: Some(arch) }) => build::one(*arch).map(drop),
         Task::Build(BuildArgs { arch: None }) => build::both().map(drop),
+        Task::Lint(arguments) => build::lint(arguments.arch),
         Task::Test(arguments) => {
             let arch = if arguments.arm64 { Arch::Aarch64 } else { Arch::X86_64 };
             abi::test(arch, arguments.update_imports)

@@ -208,6 +208,27 @@ def own_records(mac):
                    "event": {"kind": kind, "category": ["network"], "type": ["start"]}})
 
 
+@case(loss=1)
+def own_losses(mac):
+    """A live sensor's record of lost messages, once while a package was being installed and once not.
+
+    The sensor itself writes what was lost, who was busiest and which install session ran; a replay decides as it did. A hole
+    in the numbers of the messages that follow is no such event, as a recording may have been filtered. One alert of the
+    loss rule, with the package and the busiest process; `vedette.gap` is true.
+    """
+    host = "5D8C1C9E-0000-4000-8000-00000000A001"
+    make = {"pid": 850, "name": "make", "entity_id": "a-850", "executable": "/usr/bin/make"}
+    package = {"host": "package_script_service", "session": "a-701", "identifier": "com.example.tool"}
+    for sessions in (1, 0):
+        loss = {"missing": 500, "messages": 12_000, "of_busiest": 11_300, "sessions": sessions}
+        elastic(mac, "host", "info", "events_lost", host, "501", make,
+                vedette={"loss": loss, **({"package": package} if sessions else {})})
+        mac.wait(61)
+    shell = mac.starts(SCRIPT_SERVICE).spawns(BASH, "/bin/bash")
+    mac.sequence += 7
+    shell.spawns(CURL, "curl", "https://example.com/").exits()
+
+
 @case(installer=1, session=1, version=9)
 def hostile_text(mac):
     """Arguments and paths that try to reach the reader's terminal, or to look like other lines.

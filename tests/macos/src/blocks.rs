@@ -96,6 +96,9 @@ pub(crate) fn empty() -> *mut Block {
 }
 
 /// Calls a block that takes two pointers and returns nothing.
+///
+/// # Safety
+/// The block is one, and takes these.
 pub(crate) unsafe fn call(block: *mut Block, first: *const c_void, second: *const c_void) {
     let invoke: extern "C" fn(*mut Block, *const c_void, *const c_void) =
         std::mem::transmute((*block).invoke);

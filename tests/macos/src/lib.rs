@@ -15,7 +15,8 @@
 //! function does: pointers are valid for what the C contract says, strings end with a zero. A caller that breaks the
 //! contract is broken on a Mac too; to crash is then the result that a test wants.
 #![cfg(target_os = "linux")]
-// The contract above holds for the whole body of each stand-in; a block around each line would say nothing more.
+// The contract above holds for the whole body of each stand-in (`extern "C"`); a block around each line would say nothing
+// more. Other unsafe functions say what they ask for.
 #![allow(unsafe_op_in_unsafe_fn)]
 
 mod blocks;

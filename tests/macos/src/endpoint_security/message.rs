@@ -156,11 +156,17 @@ impl Owned {
     }
 
     /// The message that an exec event is part of.
+    ///
+    /// # Safety
+    /// The event is part of a message that `lay_out` made and that is not released.
     pub(super) unsafe fn of_exec<'a>(event: *const Exec) -> &'a Self {
         &*event.byte_sub(std::mem::offset_of!(Message, event)).cast::<Self>()
     }
 
     /// Poisons all that a message points to, and the message.
+    ///
+    /// # Safety
+    /// Nobody reads it any more but by mistake.
     unsafe fn poison(&mut self) {
         const POISON: u8 = 0xdd;
         for text in &mut self.texts {
@@ -176,6 +182,10 @@ impl Owned {
         ptr::write_bytes(&raw mut self.message, POISON, 1);
     }
 
+    /// Frees a message and all that it points to.
+    ///
+    /// # Safety
+    /// `lay_out` made it, and it is freed once.
     unsafe fn free(owned: *mut Self) {
         let owned = Box::from_raw(owned);
         for file in &owned.files {

@@ -30,6 +30,8 @@ pub(super) unsafe fn record(message: *const Message) {
         .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
 }
 
+// SAFETY: of the functions below, as of `record`: what they are given is of such a message, and so are all pointers in it.
+
 unsafe fn envelope(message: *const Message) -> Value {
     let told = &*message;
     json!({

@@ -28,6 +28,10 @@ struct Dirent {
 
 const _: () = assert!(offset_of!(Dirent, name) == 21 && size_of::<Dirent>() == 1048);
 
+/// Translates an entry.
+///
+/// # Safety
+/// `host` is an entry whose name ends with a zero, and `out` a place for one.
 unsafe fn fill(host: *const libc::dirent, out: *mut Dirent) {
     // DT_* are the same numbers on both.
     let length = libc::strlen((&raw const (*host).d_name).cast());

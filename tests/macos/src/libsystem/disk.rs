@@ -26,21 +26,25 @@ pub(crate) fn set_full(full: bool) {
 }
 
 /// How many of `size` bytes at `offset` there is room for; at the file's end without an offset.
-unsafe fn room(file: c_int, size: usize, offset: Option<i64>) -> usize {
+fn room(file: c_int, size: usize, offset: Option<i64>) -> usize {
     if size == 0 || !FULL.load(Ordering::SeqCst) || !is_on_mac(file) {
         return size;
     }
-    let mut stat = std::mem::zeroed::<libc::stat>();
-    if libc::fstat(file, &mut stat) != 0 {
-        return size;
-    }
-    let appends = libc::fcntl(file, libc::F_GETFL) & libc::O_APPEND != 0;
-    let begins = match offset {
-        Some(offset) => offset,
-        None if appends => stat.st_size,
-        None => libc::lseek(file, 0, libc::SEEK_CUR),
+    // SAFETY: calls on a descriptor, which may be invalid; the structure is ours, of integers only.
+    let (length, begins) = unsafe {
+        let mut stat = std::mem::zeroed::<libc::stat>();
+        if libc::fstat(file, &mut stat) != 0 {
+            return size;
+        }
+        let appends = libc::fcntl(file, libc::F_GETFL) & libc::O_APPEND != 0;
+        let begins = match offset {
+            Some(offset) => offset,
+            None if appends => stat.st_size,
+            None => libc::lseek(file, 0, libc::SEEK_CUR),
+        };
+        (stat.st_size, begins)
     };
-    usize::try_from(stat.st_size.saturating_sub(begins)).unwrap_or(0).min(size)
+    usize::try_from(length.saturating_sub(begins)).unwrap_or(0).min(size)
 }
 
 /// Whether a file lies below the folder that stands for the Mac's root.

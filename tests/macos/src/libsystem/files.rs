@@ -219,6 +219,10 @@ unsafe extern "C" fn macos_abi_ioctl(file: c_int, request: u64, argument: usize)
     }
 }
 
+/// Translates what a call of the host's gives.
+///
+/// # Safety
+/// `out` is a place for a `struct stat`, and the call fills its argument where it returns 0.
 unsafe fn stat_with(out: *mut Stat, call: impl FnOnce(*mut libc::stat) -> c_int) -> c_int {
     let mut host = MaybeUninit::zeroed();
     let result = call(host.as_mut_ptr());

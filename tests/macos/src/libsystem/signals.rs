@@ -59,18 +59,23 @@ pub(super) fn to_darwin(linux: c_int) -> Option<c_int> {
     (1..32).find(|darwin| to_linux(*darwin) == Some(linux))
 }
 
-pub(super) unsafe fn host_set(darwin: u32) -> libc::sigset_t {
+pub(super) fn host_set(darwin: u32) -> libc::sigset_t {
     let mut set = MaybeUninit::zeroed();
-    libc::sigemptyset(set.as_mut_ptr());
-    for signal in (1..32).filter(|signal| darwin >> (signal - 1) & 1 != 0).filter_map(to_linux) {
-        libc::sigaddset(set.as_mut_ptr(), signal);
+    let signals = (1..32).filter(|signal| darwin >> (signal - 1) & 1 != 0).filter_map(to_linux);
+    // SAFETY: the set is ours, and initialised by the first call.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        set.assume_init()
     }
-    set.assume_init()
 }
 
-unsafe fn darwin_set(host: &libc::sigset_t) -> u32 {
-    let set =
-        (1..32).filter(|darwin| to_linux(*darwin).is_some_and(|linux| libc::sigismember(host, linux) == 1));
+fn darwin_set(host: &libc::sigset_t) -> u32 {
+    // SAFETY: reads a set that is initialised.
+    let holds = |linux| unsafe { libc::sigismember(host, linux) == 1 };
+    let set = (1..32).filter(|darwin| to_linux(*darwin).is_some_and(holds));
     set.fold(0, |set, darwin| set | 1 << (darwin - 1))
 }
 

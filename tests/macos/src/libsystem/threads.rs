@@ -68,6 +68,9 @@ unsafe extern "C" fn pthread_attr_setstacksize(attributes: *mut libc::pthread_at
 }
 
 /// The lowest address and the size.
+///
+/// # Safety
+/// The thread is running, or not yet joined.
 unsafe fn stack(thread: libc::pthread_t) -> (usize, usize) {
     let mut attributes = MaybeUninit::zeroed();
     let (mut lowest, mut size) = (ptr::null_mut(), 0);
@@ -113,6 +116,10 @@ const MUTEX: u64 = 0x4d55_5458;
 /// Of `PTHREAD_MUTEX_INITIALIZER`; the rest is zero, as is the host's initialiser.
 const MUTEX_STATIC: u64 = 0x32aa_aba7;
 
+/// The host's mutex within one of darwin's; none where that was not initialised.
+///
+/// # Safety
+/// `mutex` is a `pthread_mutex_t` of the image's.
 unsafe fn host_mutex(mutex: *mut Mutex) -> Option<*mut libc::pthread_mutex_t> {
     matches!((*mutex).signature, MUTEX | MUTEX_STATIC).then_some(&raw mut (*mutex).host)
 }
@@ -173,16 +180,22 @@ const CONDITION: u64 = 0x434f_4e44;
 /// Of `PTHREAD_COND_INITIALIZER`.
 const CONDITION_STATIC: u64 = 0x3cb0_b1bb;
 
-unsafe fn new_condition() -> *mut libc::pthread_cond_t {
+fn new_condition() -> *mut libc::pthread_cond_t {
     let mut attributes = MaybeUninit::zeroed();
-    libc::pthread_condattr_init(attributes.as_mut_ptr());
-    libc::pthread_condattr_setclock(attributes.as_mut_ptr(), libc::CLOCK_MONOTONIC);
     let host = Box::into_raw(Box::new(libc::PTHREAD_COND_INITIALIZER));
-    libc::pthread_cond_init(host, attributes.as_ptr());
+    // SAFETY: the attributes and the condition are ours; the first call initialises the attributes.
+    unsafe {
+        libc::pthread_condattr_init(attributes.as_mut_ptr());
+        libc::pthread_condattr_setclock(attributes.as_mut_ptr(), libc::CLOCK_MONOTONIC);
+        libc::pthread_cond_init(host, attributes.as_ptr());
+    }
     host
 }
 
 /// The host's condition; made at the first use of one that is initialised statically.
+///
+/// # Safety
+/// `condition` is a `pthread_cond_t` of the image's.
 unsafe fn host_condition(condition: *mut Condition) -> *mut libc::pthread_cond_t {
     let condition = &*condition;
     if condition.signature.load(Ordering::Acquire) == CONDITION_STATIC {
