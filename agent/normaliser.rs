@@ -106,7 +106,7 @@ impl Normaliser {
             Owner::Process { pid, start } => {
                 Some((self.table.started(who, pid, start, at.order), Attribution::Named))
             }
-            Owner::Pid(pid) => self.table.at(who, pid, at.order, 0).map(|seen| {
+            Owner::Pid { pid, began } => self.table.at(who, pid, began, 0).map(|seen| {
                 let attribution = if seen.ended { Attribution::PidAfterExit } else { Attribution::Pid };
                 (seen, attribution)
             }),

@@ -257,8 +257,13 @@ pub enum Owner {
         /// When it was forked, nanoseconds since 1970.
         start: i64,
     },
-    /// Whoever had the pid at the flow's time: by the time that the kernel was asked, the process was gone.
-    Pid(u32),
+    /// Whoever had the pid when the flow began: by the time that the kernel was asked, the process was gone.
+    Pid {
+        /// The process id.
+        pid: u32,
+        /// When the flow began, on the clock that orders events, in nanoseconds.
+        began: i64,
+    },
 }
 
 /// An ECS document: its text, and the fields that the loaded rules and the process table read.

@@ -290,6 +290,11 @@ impl Sensor {
         self.write_status(self.state());
     }
 
+    /// Returns whether it runs in [safe mode](crate::safe_mode).
+    pub fn is_in_safe_mode(&self) -> bool {
+        self.safe_mode
+    }
+
     /// Tells of a time, between two wall times, in which nothing was seen.
     pub fn blind(&mut self, from: i64, to: i64, why: &str) {
         self.report(&Health::blind(from, to, why));

@@ -33,6 +33,25 @@ impl Timebase {
         i64::try_from(nanoseconds).unwrap_or(i64::MAX)
     }
 
+    /// Returns the tick: nanoseconds of the clock that Endpoint Security's `mach_time` is of.
+    pub(super) fn tick(self) -> i64 {
+        // SAFETY: it only reads a clock.
+        self.nanoseconds(unsafe { mach_absolute_time() })
+    }
+
+    /// Returns `mach_continuous_time`, in its own ticks.
+    pub(super) fn continuous_ticks(self) -> u64 {
+        // SAFETY: it only reads a clock.
+        unsafe { mach_continuous_time() }
+    }
+
+    /// Returns a moment of `mach_continuous_time` as wall time and tick, in nanoseconds; one that is to come is `now`.
+    /// Where the Mac slept in between, the tick is earlier than it was by that time.
+    pub(super) fn moment(self, continuous: u64, now: &Now) -> (i64, i64) {
+        let passed = now.continuous.saturating_sub(self.nanoseconds(continuous)).max(0);
+        (now.wall.saturating_sub(passed), now.tick.saturating_sub(passed))
+    }
+
     /// Returns what the clocks say. The tick is of the clock that Endpoint Security's `mach_time` is of.
     pub(super) fn now(self) -> Now {
         // SAFETY: both only read a clock.

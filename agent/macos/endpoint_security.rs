@@ -1,4 +1,4 @@
-//! The Endpoint Security client: exec, fork and exit, as notifications.
+//! The Endpoint Security client: exec, fork and exit, and connections where they are wanted, as notifications.
 //!
 //! It lives on a thread of its own, which must also end it. Its callback runs on a queue of Endpoint Security's, one
 //! message after the other; while it runs, the kernel keeps what comes next, and drops it where that takes too long. So
@@ -17,6 +17,8 @@ use endpoint_sec::{Client, Message};
 
 use super::bootstrap::{self, Listed};
 use super::process;
+use crate::network::es;
+use crate::network::gate::EventPermit;
 use crate::status::Reason;
 
 /// What the source is called in the status.
@@ -38,8 +40,17 @@ const EVENTS: [es_event_type_t; 3] = [
     es_event_type_t::ES_EVENT_TYPE_NOTIFY_EXIT,
 ];
 
-/// The kinds that are counted apart, in the order of [`EVENTS`].
-pub(super) const KINDS: [&str; 4] = ["exec", "fork", "exit", "other"];
+/// A connection that was attempted: see [`es`]. Subscribed to only with a permit.
+const CONNECT: es_event_type_t = es_event_type_t(es::EVENT);
+
+/// The kinds that are counted apart, in the order of [`EVENTS`], and what is not among them.
+pub(super) const KINDS: [&str; 5] = ["exec", "fork", "exit", "connect", "other"];
+
+/// The place of the first kind among [`KINDS`].
+const EXEC: usize = 0;
+
+/// The place of [`CONNECT`] among [`KINDS`].
+const CONNECTION: usize = 3;
 
 /// The client's thread, and what comes from it.
 pub(super) struct EndpointSecurity {
@@ -49,8 +60,18 @@ pub(super) struct EndpointSecurity {
     pub(super) states: Receiver<State>,
     /// What the callback has counted.
     pub(super) counters: Arc<Counters>,
-    stop: Sender<()>,
+    orders: Sender<Order>,
     thread: JoinHandle<()>,
+}
+
+/// What the client's thread is told.
+enum Order {
+    /// To end the client.
+    Stop,
+    /// To subscribe to connections.
+    Connections(EventPermit),
+    /// Not to, any more.
+    NoConnections,
 }
 
 /// What has become of the client.
@@ -59,6 +80,8 @@ pub(super) enum State {
     Waiting(Trouble),
     /// It receives messages. These are the processes that ran by then, parents first.
     Running(Vec<Listed>),
+    /// Whether it receives connections too, as was ordered.
+    Connections(Result<(), ReturnError>),
     /// It has ended: no more messages come.
     Ended,
 }
@@ -101,19 +124,29 @@ impl EndpointSecurity {
     pub(super) fn start() -> io::Result<Self> {
         let (sender, messages) = bounded(QUEUE);
         let (tell, states) = unbounded();
-        let (stop, stopped) = bounded(1);
+        let (orders, ordered) = unbounded();
         let counters = Arc::new(Counters::default());
         let counting = counters.clone();
         let thread = std::thread::Builder::new().name("endpoint-security".into()).spawn(move || {
-            live(&sender, &counting, &tell, &stopped);
+            live(&sender, &counting, &tell, &ordered);
             let _ = tell.send(State::Ended);
         })?;
-        Ok(EndpointSecurity { messages, states, counters, stop, thread })
+        Ok(EndpointSecurity { messages, states, counters, orders, thread })
     }
 
     /// Ends the client; [`State::Ended`] tells when it has.
     pub(super) fn stop(&self) {
-        let _ = self.stop.try_send(());
+        let _ = self.orders.send(Order::Stop);
+    }
+
+    /// Subscribes to connections; [`State::Connections`] tells what came of it.
+    pub(super) fn connections(&self, permit: EventPermit) {
+        let _ = self.orders.send(Order::Connections(permit));
+    }
+
+    /// Subscribes to them no more.
+    pub(super) fn no_connections(&self) {
+        let _ = self.orders.send(Order::NoConnections);
     }
 
     /// Waits for the thread, after [`State::Ended`].
@@ -123,12 +156,12 @@ impl EndpointSecurity {
 }
 
 /// Makes a client and keeps it until the end.
-fn live(sender: &Sender<Message>, counters: &Arc<Counters>, tell: &Sender<State>, stopped: &Receiver<()>) {
+fn live(sender: &Sender<Message>, counters: &Arc<Counters>, tell: &Sender<State>, ordered: &Receiver<Order>) {
     loop {
         match connect(sender.clone(), counters.clone()) {
-            Ok(client) => {
+            Ok(mut client) => {
                 let _ = tell.send(State::Running(bootstrap::list()));
-                let _ = stopped.recv();
+                obey(&mut client, tell, ordered);
                 // The client must end on the thread that made it.
                 let _ = client.delete();
                 return;
@@ -137,8 +170,25 @@ fn live(sender: &Sender<Message>, counters: &Arc<Counters>, tell: &Sender<State>
                 let _ = tell.send(State::Waiting(trouble));
             }
         }
-        if stopped.recv_timeout(RETRY) != Err(RecvTimeoutError::Timeout) {
+        // Nobody orders connections before there is a client.
+        if !matches!(ordered.recv_timeout(RETRY), Err(RecvTimeoutError::Timeout)) {
             return;
+        }
+    }
+}
+
+/// Does what is ordered, until the client is to end.
+fn obey(client: &mut Client<'_>, tell: &Sender<State>, ordered: &Receiver<Order>) {
+    for order in ordered {
+        match order {
+            Order::Stop => return,
+            Order::Connections(_) => {
+                let _ = tell.send(State::Connections(client.subscribe(&[CONNECT])));
+            }
+            Order::NoConnections => {
+                // What still comes is not looked at.
+                let _ = client.unsubscribe(&[CONNECT]);
+            }
         }
     }
 }
@@ -165,7 +215,7 @@ fn receive(message: Message, sender: &Sender<Message>, counters: &Counters, next
     if let Some(number) = message.global_seq_num() {
         counters.missing_in_all.fetch_add(skipped(&next.all, number), Relaxed);
     }
-    let spared = kind == 0 || sender.len() < RESERVED;
+    let spared = matches!(kind, EXEC | CONNECTION) || sender.len() < RESERVED;
     if !spared || matches!(sender.try_send(message), Err(TrySendError::Full(_))) {
         counters.dropped[kind].fetch_add(1, Relaxed);
     }
@@ -173,7 +223,11 @@ fn receive(message: Message, sender: &Sender<Message>, counters: &Counters, next
 
 /// Returns the place of a message's kind among [`KINDS`].
 pub(super) fn kind(message: &Message) -> usize {
-    EVENTS.iter().position(|event| *event == message.event_type()).unwrap_or(KINDS.len() - 1)
+    let event = message.event_type();
+    if event == CONNECT {
+        return CONNECTION;
+    }
+    EVENTS.iter().position(|known| *known == event).unwrap_or(KINDS.len() - 1)
 }
 
 /// Takes a number and returns how many before it did not come. Messages come one after the other, so nobody else

@@ -11,6 +11,7 @@ use nix::unistd::gethostname;
 
 use super::sysctl;
 use crate::event::Host;
+use crate::network::gate::System;
 
 /// How long the system may take to say which Mac this is.
 const WAIT: Duration = Duration::from_secs(5);
@@ -43,6 +44,16 @@ pub(super) fn os_version() -> Option<(u64, u64, u64)> {
     let major = numbers.next()?.ok()?;
     let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
     Some((major, next(), next()))
+}
+
+/// Returns what decides which network source may be tried; empty where the system does not say.
+pub(super) fn system() -> System {
+    let text = |name: &CStr| sysctl::text(name).unwrap_or_default();
+    System {
+        version: text(c"kern.osproductversion"),
+        darwin: text(c"kern.osrelease"),
+        build: text(c"kern.osversion"),
+    }
 }
 
 fn uuid() -> Option<Arc<str>> {

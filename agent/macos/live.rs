@@ -5,18 +5,20 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{never, select_biased};
 use endpoint_sec::Message;
 
 use super::clock::Timebase;
 use super::endpoint_security::{EndpointSecurity, KINDS, NAME, State};
 use super::message;
+use super::network::Network;
 use crate::content::Watch;
 use crate::observation::Observation;
 use crate::process_table::At;
 use crate::sensor::Sensor;
 
 /// The stream whose numbers Endpoint Security's messages have.
-const STREAM: u32 = 0;
+pub(super) const STREAM: u32 = 0;
 
 /// How long the loop waits for a message: so often the pipeline is told the time, and a signal is seen.
 const WAKE: Duration = Duration::from_millis(500);
@@ -38,6 +40,8 @@ pub(super) struct Live {
     /// Whether environment variables are read.
     environment: bool,
     running: bool,
+    /// Where connections come from; none where no source may be used.
+    network: Option<Network>,
     /// Whether rules and exceptions are others now; none in safe mode, which has the built-in ones only.
     watch: Option<Watch>,
     /// When the pipeline was told the time, on the clock of ticks.
@@ -52,11 +56,12 @@ impl Live {
         source: EndpointSecurity,
         timebase: Timebase,
         environment: bool,
+        network: Option<Network>,
         watch: Option<Watch>,
     ) -> Self {
         sensor.source(NAME).state = "starting".to_owned();
         let left = [0; KINDS.len()];
-        Live { sensor, source, timebase, environment, running: false, watch, ticked: i64::MIN, left }
+        Live { sensor, source, timebase, environment, running: false, network, watch, ticked: i64::MIN, left }
     }
 
     /// Runs until `stop` is set, then ends in an orderly way.
@@ -77,24 +82,56 @@ impl Live {
     }
 
     fn take(&mut self) {
-        let Ok(first) = self.source.messages.recv_timeout(WAKE) else { return };
-        self.observe(&first);
+        let (wait, none) = (self.wait(), never());
+        let sightings = self.network.as_ref().and_then(Network::sightings).unwrap_or(&none);
+        // Messages first: a flow waits for them anyway.
+        let (message, sighting) = select_biased! {
+            recv(self.source.messages) -> message => (message.ok(), None),
+            recv(sightings) -> sighting => (None, sighting.ok()),
+            default(wait) => (None, None),
+        };
+        if let Some(message) = message {
+            self.observe(&message);
+        }
+        if let (Some(network), Some(sighting)) = (&mut self.network, sighting) {
+            network.sighting(sighting);
+        }
         for _ in 1..BATCH {
-            let Ok(next) = self.source.messages.try_recv() else { return };
+            let Ok(next) = self.source.messages.try_recv() else { break };
             self.observe(&next);
+        }
+        if let Some(network) = &mut self.network {
+            for _ in 1..BATCH {
+                let Some(Ok(next)) = network.sightings().map(|sightings| sightings.try_recv()) else { break };
+                network.sighting(next);
+            }
         }
     }
 
+    /// How long nothing need be done: until the next look at the clock, or until a flow must go on.
+    fn wait(&self) -> Duration {
+        let due = self.network.as_ref().and_then(|network| network.due_in(self.timebase.tick()));
+        due.map_or(WAKE, |due| Duration::from_nanos(due.unsigned_abs()).min(WAKE))
+    }
+
     fn observe(&mut self, message: &Message) {
-        let message = message::read(message, self.timebase, self.environment);
-        self.sensor.observe(STREAM, Observation::Message(Box::new(message)));
+        let mut seen = message::read(message, self.timebase, self.environment);
+        if let Some(network) = &mut self.network {
+            network.pass(seen.tick.unwrap_or(i64::MIN), &mut self.sensor);
+            network.connection(message, &mut seen);
+        }
+        self.sensor.observe(STREAM, Observation::Message(Box::new(seen)));
     }
 
     fn tick(&mut self) {
         let now = self.timebase.now();
-        if now.tick.saturating_sub(self.ticked) >= WAKE.as_nanos() as i64 {
+        let due = self.network.as_ref().and_then(|network| network.due_in(now.tick)) == Some(0);
+        if due || now.tick.saturating_sub(self.ticked) >= WAKE.as_nanos() as i64 {
             self.ticked = now.tick;
             self.count();
+            if let Some(network) = self.network.as_mut().filter(|_| self.running) {
+                network.tick(now, &mut self.sensor, &self.source);
+            }
             self.sensor.tick(now);
             self.reload();
         }
@@ -135,6 +172,15 @@ impl Live {
                 (source.message, source.reason) = (None, None);
                 log::info!(target: "sensor", "events are received; {} processes ran already", listed.len());
                 self.sensor.recover(NAME);
+                if let Some(network) = &mut self.network {
+                    network.begin(&mut self.sensor, &self.source);
+                }
+            }
+            State::Connections(result) => {
+                let result = result.map_err(|_| "Endpoint Security did not take the subscription".to_owned());
+                if let Some(network) = &mut self.network {
+                    network.subscribed(result, &mut self.sensor);
+                }
             }
             State::Ended => self.running = false,
         }
@@ -175,6 +221,9 @@ impl Live {
         self.drain(until);
         while let Ok(message) = self.source.messages.try_recv() {
             self.left[super::endpoint_security::kind(&message)] += 1;
+        }
+        if let Some(network) = &mut self.network {
+            network.end(&mut self.sensor);
         }
         self.count();
         let Live { sensor, source, timebase, .. } = self;

@@ -6,11 +6,14 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::ptr::NonNull;
 use std::time::UNIX_EPOCH;
 
+use endpoint_sec::sys::es_message_t;
 use endpoint_sec::{AuditToken, Event, EventExec, File, Message, Process};
 
 use super::clock::Timebase;
+use crate::network::es::{self, Payload};
 use crate::observation::{self, Exec, Image, MessageEvent, Token};
 
 /// Reads a message. Environment variables are read only if `environment` is set.
@@ -31,6 +34,36 @@ pub(super) fn read(message: &Message, timebase: Timebase, environment: bool) -> 
             _ => MessageEvent::Other(format!("event type {}", message.event_type().0).into()),
         },
     }
+}
+
+const _: () = assert!(size_of::<Message>() == size_of::<NonNull<es_message_t>>());
+
+/// Returns the payload of event 154, [`es::PAYLOAD`] bytes of it; `None` of another message, and where there is none.
+pub(super) fn connection(message: &Message) -> Option<[u8; es::PAYLOAD]> {
+    if message.event_type().0 != es::EVENT {
+        return None;
+    }
+    // SAFETY: a `Message` is a pointer to an `es_message_t`, transparent over `NonNull`, and keeps it alive.
+    let raw: NonNull<es_message_t> = unsafe { std::mem::transmute_copy(message) };
+    // SAFETY: `event` lies within the message. As a pointer to it, no union's member is read.
+    let event = unsafe { &raw const (*raw.as_ptr()).event };
+    // SAFETY: the union is at least a pointer large, and of this event it begins with one; see `network::es`.
+    let payload = unsafe { event.cast::<*const [u8; es::PAYLOAD]>().read() };
+    if payload.is_null() || !payload.addr().is_multiple_of(align_of::<u64>()) {
+        return None;
+    }
+    // SAFETY: as far as anybody knows the payload is that long, and Endpoint Security lays a message and all that it
+    // points to into one piece of memory. Where that is another, the note before its first use keeps it from happening
+    // twice.
+    Some(unsafe { payload.read() })
+}
+
+/// Returns the name that a payload announces. To be called only where a probe has shown the layout, and only with a
+/// payload of `message`.
+pub(super) fn name<'a>(_message: &'a Message, payload: &Payload) -> Option<&'a [u8]> {
+    let (length, pointer) = payload.name?;
+    // SAFETY: an `es_string_token_t` of a layout that is proven: so many bytes, as long as the message lives.
+    Some(unsafe { std::slice::from_raw_parts(usize::try_from(pointer).ok()? as *const u8, length) })
 }
 
 /// Reads an audit token. The order of its numbers is the kernel's: `cred_to_audit_token` in xnu's

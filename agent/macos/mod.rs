@@ -8,8 +8,11 @@ mod bootstrap;
 mod clock;
 mod endpoint_security;
 mod host;
+mod kernel_control;
 mod live;
 mod message;
+mod network;
+mod ntstat;
 mod panic;
 mod process;
 mod sysctl;
@@ -23,10 +26,11 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::config::{self, LastGood, Loaded, Paths};
+use crate::config::{self, LastGood, Loaded, NetworkSource, Paths};
 use crate::content::{self, Watch};
 use crate::health::Health;
 use crate::identity;
+use crate::network::armed::Notes;
 use crate::safe_mode::Panics;
 use crate::sensor::{Sensor, Settings, Setup};
 use crate::sink::Trust;
@@ -34,6 +38,9 @@ use crate::status;
 use clock::Timebase;
 use endpoint_security::EndpointSecurity;
 use live::Live;
+use network::Network;
+
+pub(crate) use network::probe_network;
 
 /// The oldest macOS that the program is linked for.
 const OLDEST: (u64, u64, u64) = (13, 0, 0);
@@ -63,9 +70,10 @@ pub(crate) fn run() -> io::Result<ExitCode> {
     }
     let timebase = Timebase::new();
     let loaded = config::load(&Paths::standard());
-    let (sensor, watch) = start(&loaded, timebase)?;
+    let (mut sensor, watch) = start(&loaded, timebase)?;
+    let network = network(&loaded, timebase, &mut sensor);
     let source = EndpointSecurity::start()?;
-    let live = Live::new(sensor, source, timebase, loaded.config.events.environment, watch);
+    let live = Live::new(sensor, source, timebase, loaded.config.events.environment, network, watch);
     Ok(live.run(&stop))
 }
 
@@ -124,13 +132,29 @@ fn start(loaded: &Loaded, timebase: Timebase) -> io::Result<(Sensor, Option<Watc
                    restart the sensor";
         sensor.degrade_by("host.id", &[why.to_owned()]);
     }
-    let network = sensor.source("network");
-    network.state = "off".to_owned();
-    network.message =
-        Some("this build has no live network source, so rules on connections do not fire".to_owned());
     match crate::accounts::Directory::start() {
         Ok(directory) => sensor.normaliser().set_accounts(Box::new(directory)),
         Err(error) => sensor.degrade_by("user names", &[format!("no thread looks them up: {error}")]),
     }
     Ok((sensor, watch))
+}
+
+/// Returns the network sources that may be tried; none where the configuration, safe mode or an unreadable note says so.
+fn network(loaded: &Loaded, timebase: Timebase, sensor: &mut Sensor) -> Option<Network> {
+    let wanted = loaded.config.network.source;
+    if wanted == NetworkSource::Off {
+        sensor.no_connections("the configuration's `network.source` is \"off\"", false);
+        return None;
+    }
+    if sensor.is_in_safe_mode() {
+        sensor.no_connections("in safe mode no undocumented source is used", true);
+        return None;
+    }
+    match Notes::read(&Notes::beside(&loaded.config.status.file), Trust::Own) {
+        Ok(notes) => Some(Network::new(wanted, host::system(), notes, timebase)),
+        Err(why) => {
+            sensor.no_connections(&why, true);
+            None
+        }
+    }
 }

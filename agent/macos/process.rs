@@ -69,6 +69,43 @@ pub(super) fn info(pid: u32) -> Option<libc::proc_bsdinfo> {
     (filled == size).then(|| unsafe { info.assume_init() })
 }
 
+/// A process that no other is mistaken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unique {
+    /// `p_uniqueid`: a number that no other process has as long as the Mac runs.
+    pub(super) number: u64,
+    /// When it was forked, nanoseconds since 1970.
+    pub(super) start: i64,
+}
+
+/// `proc_bsdinfowithuniqid` of xnu's bsd/sys/proc_info.h: `proc_bsdinfo`, and `proc_uniqidentifierinfo`: 16 bytes of the
+/// executable's UUID, u64 p_uniqueid, u64 p_puniqueid, i32 p_idversion, and 20 bytes that are not used here.
+#[repr(C)]
+struct BsdInfoWithUniqueId {
+    info: libc::proc_bsdinfo,
+    uuid: [u8; 16],
+    unique_id: u64,
+    rest: [u64; 4],
+}
+
+const _: () = assert!(size_of::<BsdInfoWithUniqueId>() == 192);
+
+/// Returns the unique number and the start of the process that has a pid now.
+pub(super) fn unique(pid: u32) -> Option<Unique> {
+    /// `PROC_PIDT_BSDINFOWITHUNIQID` of the same file.
+    const FLAVOR: c_int = 18;
+    let pid = c_int::try_from(pid).ok()?;
+    let mut info = MaybeUninit::<BsdInfoWithUniqueId>::zeroed();
+    let size = size_of::<BsdInfoWithUniqueId>() as c_int;
+    // SAFETY: `info` has room for `size` bytes.
+    let filled = unsafe { libc::proc_pidinfo(pid, FLAVOR, 0, info.as_mut_ptr().cast(), size) };
+    // SAFETY: it is made of integers only, and was all zeros before the call.
+    let info = (filled == size).then(|| unsafe { info.assume_init() })?;
+    let start =
+        info.info.pbi_start_tvsec.saturating_mul(1_000_000).saturating_add(info.info.pbi_start_tvusec);
+    Some(Unique { number: info.unique_id, start: i64::try_from(start).ok()?.saturating_mul(1_000) })
+}
+
 /// Returns the path of a process's executable.
 pub(super) fn path(pid: u32) -> Option<String> {
     let pid = c_int::try_from(pid).ok()?;

@@ -115,8 +115,13 @@ pub enum Provider {
     QuicUserland,
 }
 
-/// Reads the messages of a datagram. After one whose length is none there is no next.
+/// Reads the messages of a datagram.
 pub fn messages(datagram: &[u8], layout: Layout) -> impl Iterator<Item = Result<Message, Malformed>> {
+    split(datagram).map(move |message| read(message?, layout))
+}
+
+/// Returns the bytes of each message of a datagram. After one whose length is none there is no next.
+pub fn split(datagram: &[u8]) -> impl Iterator<Item = Result<&[u8], Malformed>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -134,12 +139,18 @@ pub fn messages(datagram: &[u8], layout: Layout) -> impl Iterator<Item = Result<
             return Some(Err(Malformed::Short { what: "a message", expected: length, found: whole.len() }));
         };
         rest = next;
-        Some(read(message, layout))
+        Some(Ok(message))
     })
 }
 
-/// Reads a message that is at least a header long.
-fn read(message: &[u8], layout: Layout) -> Result<Message, Malformed> {
+/// Reads a message, whose length is the one that it says.
+///
+/// # Errors
+/// It is too short for what it is, or of another layout.
+pub fn read(message: &[u8], layout: Layout) -> Result<Message, Malformed> {
+    if message.len() < HEADER {
+        return Err(Malformed::Short { what: "a header", expected: HEADER, found: message.len() });
+    }
     let (context, flags) = (u64_at(message, 0), u16_at(message, 14));
     let at_least = |what, expected| match message.len() {
         found if found < expected => Err(Malformed::Short { what, expected, found }),

@@ -109,6 +109,45 @@ pub struct Finding {
     pub told: bool,
 }
 
+/// What `vedette doctor` is told of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// [`ES`](super::ES) or [`NTSTAT`](super::NTSTAT).
+    pub source: &'static str,
+    /// It is believed, and was silent of these kinds; or why it is not used, in a sentence.
+    pub outcome: Result<Vec<Kind>, String>,
+    /// The connections that were made; none where the source was not tried.
+    pub findings: Vec<Finding>,
+    /// What it told wrongly, in sentences.
+    pub wrong: Vec<String>,
+    /// The first messages that were of the probe, each cut to 1024 bytes: of event 154 the payload, of the statistics
+    /// the message.
+    pub raw: Vec<Vec<u8>>,
+}
+
+/// Tries each source as the sensor would, whatever its configuration says; for `vedette doctor --probe-network`. It takes
+/// some seconds. `status` is the path of the status file, beside which the [notes](super::armed) are, so only root can.
+/// Where this is no Mac, nothing is tried.
+pub fn reports(status: &std::path::Path) -> Vec<Report> {
+    #[cfg(target_os = "macos")]
+    return crate::macos::probe_network(status);
+    #[cfg(not(target_os = "macos"))]
+    [super::ES, super::NTSTAT]
+        .map(|source| {
+            let why = format!("{}: a Mac's status file, and this is no Mac", status.display());
+            Report::off(source, why)
+        })
+        .into()
+}
+
+impl Report {
+    /// Of a source that was not tried, and why.
+    pub fn off(source: &'static str, why: String) -> Self {
+        let (findings, wrong, raw) = (Vec::new(), Vec::new(), Vec::new());
+        Report { source, outcome: Err(why), findings, wrong, raw }
+    }
+}
+
 impl Probe {
     /// Begins a probe of which the process is `pid` and connects to `targets`, at a time in nanoseconds.
     pub fn new(pid: u32, targets: Vec<Target>, now: i64) -> Self {

@@ -59,6 +59,8 @@ pub struct Open {
     pub unique_pid: u64,
     /// Its id.
     pub pid: u32,
+    /// When the connection began, in ticks of `mach_continuous_time`.
+    pub began: u64,
     /// The two ends.
     pub connection: Connection,
 }
@@ -95,14 +97,15 @@ impl Tracker {
         self.counts.discarded += u64::from(update.discarded);
         let descriptor = &update.descriptor;
         if !self.open.contains_key(&update.source) && is_connection(update) {
-            let open = Open {
-                unique_pid: descriptor.unique_pid,
-                pid: descriptor.pid,
-                connection: descriptor.connection.clone(),
-            };
             // The kernel says when a connection is made; of others only when their socket was, which a program that
             // fetches something does just before.
             let at = if update.connecting { descriptor.timestamp } else { descriptor.start };
+            let open = Open {
+                unique_pid: descriptor.unique_pid,
+                pid: descriptor.pid,
+                began: at,
+                connection: descriptor.connection.clone(),
+            };
             if update.connecting || descriptor.start >= self.since {
                 changes.push(Change { what: What::Began, at: Some(at), open: open.clone() });
             }

@@ -107,12 +107,13 @@ const NEXT: Run = Run { pid: 500, pidversion: 90, start: 20, path: "/usr/bin/nc"
 fn the_image_is_that_of_the_flows_time() {
     let mut told = Told::new();
     told.exec(5, SHELL, CURL);
-    for (owner, attribution) in
-        [(Owner::Process { pid: 500, start: EPOCH + SECOND }, "named"), (Owner::Pid(500), "pid")]
-    {
-        assert_eq!(told.flow(6, owner), is("/usr/bin/curl", attribution));
-        // One that comes late, from before the exec.
-        assert_eq!(told.flow(4, owner), is("/bin/sh", attribution));
+    for second in [6, 4] {
+        // The second one comes late, from before the exec.
+        let image = if second == 6 { "/usr/bin/curl" } else { "/bin/sh" };
+        let start = EPOCH + SECOND;
+        assert_eq!(told.flow(second, Owner::Process { pid: 500, start }), is(image, "named"));
+        let began = second * SECOND;
+        assert_eq!(told.flow(second, Owner::Pid { pid: 500, began }), is(image, "pid"));
     }
 }
 
@@ -121,8 +122,11 @@ fn after_its_exit_a_process_is_still_known() {
     let mut told = Told::new();
     told.exec(5, SHELL, CURL);
     told.exit(7, CURL);
-    assert_eq!(told.flow(6, Owner::Pid(500)), is("/usr/bin/curl", "pid"));
-    assert_eq!(told.flow(8, Owner::Pid(500)), is("/usr/bin/curl", "pid_after_exit"));
+    assert_eq!(told.flow(6, Owner::Pid { pid: 500, began: 6 * SECOND }), is("/usr/bin/curl", "pid"));
+    assert_eq!(
+        told.flow(8, Owner::Pid { pid: 500, began: 8 * SECOND }),
+        is("/usr/bin/curl", "pid_after_exit")
+    );
     assert_eq!(
         told.flow(8, Owner::Process { pid: 500, start: EPOCH + SECOND }),
         is("/usr/bin/curl", "named")
@@ -135,8 +139,10 @@ fn a_reused_pid_is_not_confused() {
     told.exec(5, SHELL, CURL);
     told.exit(7, CURL);
     told.exec(21, Run { path: "/bin/zsh", pidversion: 89, ..NEXT }, NEXT);
-    assert_eq!(told.flow(6, Owner::Pid(500)), is("/usr/bin/curl", "pid"));
-    assert_eq!(told.flow(22, Owner::Pid(500)), is("/usr/bin/nc", "pid"));
+    assert_eq!(told.flow(6, Owner::Pid { pid: 500, began: 6 * SECOND }), is("/usr/bin/curl", "pid"));
+    assert_eq!(told.flow(22, Owner::Pid { pid: 500, began: 22 * SECOND }), is("/usr/bin/nc", "pid"));
+    // It began while the one had the pid, and ends while the other has it.
+    assert_eq!(told.flow(23, Owner::Pid { pid: 500, began: 6 * SECOND }), is("/usr/bin/curl", "pid"));
     // Whatever the time says: the start names the process.
     assert_eq!(
         told.flow(22, Owner::Process { pid: 500, start: EPOCH + SECOND }),
@@ -162,7 +168,7 @@ fn of_a_process_that_nothing_was_told_of_its_entity_id_is_known_and_nothing_else
     told.exec(21, Run { path: "/bin/zsh", pidversion: 89, ..NEXT }, NEXT);
     let event = flow(&mut told, Owner::Process { pid: 500, start: EPOCH + 20 * SECOND });
     assert_eq!(event.process.as_ref().expect("a process").entity_id, early);
-    assert_eq!(shown(&flow(&mut told, Owner::Pid(600))), (None, None));
+    assert_eq!(shown(&flow(&mut told, Owner::Pid { pid: 600, began: 0 })), (None, None));
 }
 
 #[test]
@@ -175,5 +181,5 @@ fn event_154_names_its_process_and_enters_one_that_is_new() {
     assert_eq!(event.get(schema::EVENT_CATEGORY).as_str(), Some("network"));
     assert_eq!(told.normaliser.table().len(), 1);
     // What follows by another source is of the same process.
-    assert_eq!(told.flow(7, Owner::Pid(500)), is("/usr/bin/curl", "pid"));
+    assert_eq!(told.flow(7, Owner::Pid { pid: 500, began: 7 * SECOND }), is("/usr/bin/curl", "pid"));
 }

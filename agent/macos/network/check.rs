@@ -1,0 +1,132 @@
+//! The probe of every source, apart from the sensor: for `vedette doctor --probe-network`.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::trial::Trial;
+use crate::macos::clock::Timebase;
+use crate::macos::endpoint_security::{EndpointSecurity, State};
+use crate::macos::ntstat::{self, Ntstat};
+use crate::macos::{host, message};
+use crate::network::armed::Notes;
+use crate::network::es::Payload;
+use crate::network::gate::{self, System};
+use crate::network::probe::{Report, Verdict};
+use crate::network::{ES, NTSTAT};
+use crate::sink::Trust;
+use crate::timestamp;
+
+/// How long a source may take to open.
+const OPEN_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long nothing may come until the clock is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Tries each source as the sensor would, whatever its configuration says, and takes the notes back. `status` is the path
+/// of the status file, beside which the notes are. It takes some seconds.
+pub(crate) fn probe_network(status: &Path) -> Vec<Report> {
+    let system = host::system();
+    endpoint_sec_version();
+    let timebase = Timebase::new();
+    let mut notes = match Notes::read(&Notes::beside(status), Trust::Own) {
+        Ok(notes) => notes,
+        Err(why) => return [ES, NTSTAT].map(|source| Report::off(source, why.clone())).into(),
+    };
+    let mut reports = Vec::new();
+    for (source, check) in
+        [(ES, es as fn(&System, Timebase) -> Result<Trial, String>), (NTSTAT, kernel_statistics)]
+    {
+        let now = timestamp::format(timebase.now().wall);
+        let tried = allowed(source, &system)
+            .and_then(|()| notes.arm(source, &system.build, &now))
+            .and_then(|()| check(&system, timebase));
+        reports.push(match tried {
+            Ok(trial) => report(source, &trial, timebase),
+            Err(why) => Report::off(source, why),
+        });
+        if let Err(error) = notes.disarm(source) {
+            log::warn!(target: "sensor", "the note of the use of {source} cannot be taken back: {error}");
+        }
+    }
+    reports
+}
+
+fn endpoint_sec_version() {
+    let (major, minor, patch) = host::os_version().unwrap_or(crate::macos::OLDEST);
+    endpoint_sec::version::set_runtime_version(major, minor, patch);
+}
+
+fn allowed(source: &str, system: &System) -> Result<(), String> {
+    match source {
+        ES => gate::es(system).map(drop),
+        _ => gate::ntstat(system).map(drop),
+    }
+}
+
+fn report(source: &'static str, trial: &Trial, timebase: Timebase) -> Report {
+    let outcome = match trial.verdict(timebase.tick()) {
+        Some(Verdict::Proven { silent, .. }) => Ok(silent),
+        Some(Verdict::Failed(why)) => Err(why),
+        None => Err("it ended before its time".to_owned()),
+    };
+    let probe = trial.probe();
+    Report {
+        source,
+        outcome,
+        findings: probe.findings(),
+        wrong: probe.wrong().to_vec(),
+        raw: probe.raw().to_vec(),
+    }
+}
+
+fn es(system: &System, timebase: Timebase) -> Result<Trial, String> {
+    let permit = gate::es(system)?;
+    let client = EndpointSecurity::start().map_err(|error| format!("the system gives no thread: {error}"))?;
+    let mut permit = Some(permit);
+    let until = Instant::now() + OPEN_WITHIN;
+    let mut trial = loop {
+        match client.states.recv_deadline(until) {
+            Ok(State::Waiting(trouble)) => return Err(trouble.to_string()),
+            Ok(State::Running(_)) => permit.take().into_iter().for_each(|permit| client.connections(permit)),
+            Ok(State::Connections(Ok(()))) => break Trial::start(timebase.tick())?,
+            Ok(State::Connections(Err(_))) => {
+                return Err("Endpoint Security did not take the subscription".to_owned());
+            }
+            Ok(State::Ended) | Err(_) => return Err("Endpoint Security does not answer".to_owned()),
+        }
+    };
+    while trial.verdict(timebase.tick()).is_none() {
+        let Ok(message) = client.messages.recv_timeout(LOOK) else { continue };
+        let Some(bytes) = message::connection(&message) else { continue };
+        match Payload::decode(&bytes) {
+            Ok(payload) => _ = trial.payload(message.process().audit_token().pid() as u32, &payload, &bytes),
+            Err(error) => trial.malformed(error.to_string()),
+        }
+    }
+    client.stop();
+    client.join();
+    Ok(trial)
+}
+
+fn kernel_statistics(system: &System, timebase: Timebase) -> Result<Trial, String> {
+    let layout = gate::ntstat(system)?;
+    let source =
+        Ntstat::start(layout, timebase).map_err(|error| format!("the system gives no thread: {error}"))?;
+    match source.states.recv_timeout(OPEN_WITHIN) {
+        Ok(ntstat::State::Open) => {}
+        Ok(ntstat::State::Failed(why) | ntstat::State::Malformed(why)) => return Err(why),
+        Err(_) => return Err("the kernel does not answer".to_owned()),
+    }
+    let mut trial = Trial::start(timebase.tick())?;
+    while trial.verdict(timebase.tick()).is_none() {
+        if let Ok(sighting) = source.sightings.recv_timeout(LOOK) {
+            trial.sighting(&sighting);
+        }
+        match source.states.try_recv() {
+            Ok(ntstat::State::Failed(why)) => return Err(why),
+            Ok(ntstat::State::Malformed(why)) => trial.malformed(why),
+            Ok(ntstat::State::Open) | Err(_) => {}
+        }
+    }
+    Ok(trial)
+}
