@@ -29,6 +29,7 @@ mod measure;
 mod os_log;
 mod scenario;
 mod started;
+mod statistics;
 mod symbols;
 mod tlv;
 

@@ -1,6 +1,7 @@
 //! The Mac and what happens on it, as data: `tests/macos/scenarios/*.toml`, of which `MACOS_ABI_SCENARIO` names one.
 
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -10,6 +11,10 @@ use std::sync::OnceLock;
 pub(crate) struct Scenario {
     /// What es_new_client returns, by `es_new_client_result_t`'s numbers: one for each call, then 0, success.
     pub(crate) new_client: Vec<u32>,
+    /// What the Mac runs: `kern.osproductversion`, `kern.osrelease`, `kern.osversion`.
+    pub(crate) system: [String; 3],
+    /// Its sources of connections.
+    pub(crate) network: Network,
     /// How many nanoseconds a tick of Mach's clocks has, as a fraction: 1/1 on Intel, 125/3 on Apple silicon.
     pub(crate) timebase: [u32; 2],
     /// What runs before the sensor does.
@@ -33,6 +38,8 @@ impl Default for Scenario {
     fn default() -> Self {
         Self {
             new_client: Vec::new(),
+            system: ["13.6.0", "22.6.0", "22G120"].map(str::to_owned),
+            network: Network::default(),
             timebase: [1, 1],
             running: Vec::new(),
             listing_waits: false,
@@ -42,6 +49,68 @@ impl Default for Scenario {
             per_second: 0,
         }
     }
+}
+
+/// The sources of connections.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Network {
+    /// What event 154 tells of the probe's connections. Without it the event can be subscribed to and never comes.
+    pub(crate) event: Option<Answer>,
+    /// What the kernel's statistics tell of them. Without it the kernel control does not exist.
+    pub(crate) statistics: Option<Answer>,
+    /// Whether the statistics' descriptors are longer than any known layout.
+    pub(crate) longer: bool,
+}
+
+/// What a source tells of the probe's connections.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// Each as it was.
+    Right,
+    /// Only those over TCP and IPv4.
+    Partly,
+    /// Each, of another process.
+    OtherProcess,
+    /// None.
+    Silent,
+}
+
+impl Answer {
+    /// Whether it tells of a connection over TCP or UDP to an address, as being of which process.
+    pub(crate) fn tells(self, tcp: bool, to: SocketAddr, pid: u32) -> Option<u32> {
+        match self {
+            Self::Right => Some(pid),
+            Self::Partly => (tcp && to.is_ipv4()).then_some(pid),
+            Self::OtherProcess => Some(pid + 1),
+            Self::Silent => None,
+        }
+    }
+}
+
+/// A connection that a process makes or ends.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Connection {
+    pub(crate) to: SocketAddr,
+    /// Over UDP; else TCP.
+    #[serde(default)]
+    pub(crate) udp: bool,
+    /// Event 154: the name that was asked for.
+    #[serde(default)]
+    pub(crate) name: String,
+    /// Statistics: it ends, having sent and received so many bytes.
+    pub(crate) ends: Option<[u64; 2]>,
+    /// Statistics: how long it takes until the program is told, in milliseconds.
+    #[serde(default)]
+    pub(crate) told_after_ms: u64,
+    /// Statistics: whether the kernel says that it dropped something before.
+    #[serde(default)]
+    pub(crate) dropped_before: bool,
+    /// Statistics: how many more connections like it there are, one source each.
+    #[serde(default)]
+    pub(crate) more: u32,
 }
 
 /// A process that runs already, and with which arguments.
@@ -57,7 +126,7 @@ pub(crate) struct Running {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Message {
-    /// `exec`, `fork`, `exit`, or a number of `es_event_type_t` that the client does not know.
+    /// `exec`, `fork`, `exit`, `connect`, `statistics`, or a number of `es_event_type_t` that the client does not know.
     pub(crate) event: Event,
     /// How long delivery waits before it, in milliseconds.
     #[serde(default)]
@@ -102,6 +171,8 @@ pub(crate) struct Message {
     /// exit: as wait(2) gives it.
     #[serde(default)]
     pub(crate) status: i32,
+    /// connect, statistics: which.
+    pub(crate) connection: Option<Connection>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -117,6 +188,76 @@ pub(crate) enum Kind {
     Exec = 9,
     Fork = 11,
     Exit = 15,
+    /// Event 154: an IP connection was attempted.
+    Connect = 154,
+    /// No event: what the kernel's statistics tell, and Endpoint Security does not.
+    Statistics = 0,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            to: SocketAddr::from(([0, 0, 0, 0], 0)),
+            udp: false,
+            name: String::new(),
+            ends: None,
+            told_after_ms: 0,
+            dropped_before: false,
+            more: 0,
+        }
+    }
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self {
+            event: Event::Number(0),
+            after_ms: 0,
+            waits_for: None,
+            clock_step_ms: 0,
+            clock_fails: false,
+            disk_full: None,
+            every: 1,
+            timed: false,
+            happened_before_ms: 0,
+            version: 9,
+            lost_before: 0,
+            process: Process::default(),
+            target: None,
+            args: Vec::new(),
+            long_argument: 0,
+            script: None,
+            status: 0,
+            connection: None,
+        }
+    }
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            pid: 0,
+            pidversion: 1,
+            ppid: 1,
+            parent_pidversion: 1,
+            responsible_pid: None,
+            responsible_pidversion: 1,
+            uid: 0,
+            path: String::new(),
+            path_truncated: false,
+            signing_id: String::new(),
+            team_id: String::new(),
+            platform: false,
+        }
+    }
+}
+
+impl Message {
+    /// A connection of the probe's process.
+    pub(crate) fn of_connection(pid: u32, connection: Connection) -> Self {
+        let process = Process { pid, path: "/Library/probe".to_owned(), ..Process::default() };
+        Self { event: Event::Named(Kind::Connect), process, connection: Some(connection), ..Self::default() }
+    }
 }
 
 impl Event {

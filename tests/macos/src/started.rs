@@ -2,7 +2,7 @@
 
 use crate::libsystem::wall;
 use crate::scenario::scenario;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// How long what runs already has run, in nanoseconds.
@@ -22,6 +22,31 @@ pub(crate) fn started(pid: u32, forked: bool) -> [i64; 2] {
         all.remove(&pid);
     }
     *all.entry(pid).or_insert_with(|| timeval(wall()))
+}
+
+/// Processes that have ended, by pid.
+static ENDED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Notes that a process has ended, or that another has its pid.
+pub(crate) fn note_end(pid: u32, ended: bool) {
+    let mut all = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
+    if ended {
+        all.insert(pid)
+    } else {
+        all.remove(&pid)
+    };
+}
+
+/// Whether a process that was mentioned still runs.
+pub(crate) fn runs(pid: u32) -> bool {
+    let ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid);
+    !ended && STARTED.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&pid)
+}
+
+/// `p_uniqueid`: another for each process, also of one pid.
+pub(crate) fn unique(pid: u32) -> u64 {
+    let [seconds, microseconds] = started(pid, false);
+    u64::from(pid) << 40 | (seconds * 1_000_000 + microseconds) as u64 & 0xff_ffff_ffff
 }
 
 fn timeval(nanoseconds: i64) -> [i64; 2] {

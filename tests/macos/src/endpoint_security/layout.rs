@@ -67,7 +67,33 @@ pub(super) union Events {
     pub(super) fork: *const Process,
     /// `es_event_exit_t`: the status as wait(2) gives it.
     pub(super) exit: i32,
+    /// Event 154: the first word is a pointer.
+    pub(super) connect: *const Connect,
     pub(super) words: [u64; 13],
+}
+
+/// One end of event 154's payload.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    /// 2 or 30.
+    pub(super) family: u32,
+    pub(super) address: [u8; 16],
+    pub(super) port: u16,
+}
+
+/// The payload of event 154, as the messages have it that Objective-See printed; no header describes it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Connect {
+    pub(super) local: End,
+    pub(super) remote: End,
+    /// 0 for TCP, 1 for UDP.
+    pub(super) socket: u32,
+    pub(super) protocol: u32,
+    /// 1: outbound.
+    pub(super) direction: u32,
+    pub(super) name: StringToken,
 }
 
 /// `es_message_t`
@@ -94,6 +120,8 @@ const _: () = {
     assert!(size_of::<Process>() == 208 && offset_of!(Process, signing_id) == 80);
     assert!(offset_of!(Process, executable) == 112 && offset_of!(Process, start_time) == 128);
     assert!(size_of::<Exec>() == 88);
+    assert!(size_of::<Connect>() == 0x50 && offset_of!(Connect, protocol) == 0x34);
+    assert!(offset_of!(Connect, remote) == 0x18 && offset_of!(Connect, name) == 0x40);
     assert!(offset_of!(Message, process) == 40 && offset_of!(Message, event_type) == 96);
     assert!(
         offset_of!(Message, event) == 104

@@ -3,12 +3,13 @@
 //! A released message is poisoned: who reads it afterwards reads 0xDD, not what was there. It is freed only when many
 //! others were released since.
 
-use super::layout::{Events, Exec, File, Message, Process, StringToken};
+use super::layout::{Connect, End, Events, Exec, File, Message, Process, StringToken};
 use crate::bsm::AuditToken;
 use crate::libsystem::{Stat, monotonic, ticks, wall};
 use crate::scenario::{self, FRESH_PIDS, Kind};
 use crate::started::started;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::ptr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -33,6 +34,7 @@ pub(super) struct Owned {
     texts: Vec<Box<[u8]>>,
     files: Vec<*mut File>,
     processes: Vec<*mut Process>,
+    connects: Vec<*mut Connect>,
     thread: Box<u64>,
 }
 
@@ -69,7 +71,9 @@ impl Owned {
         };
         let references = AtomicI64::new(1);
         let (args, texts, files, processes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut owned = Box::new(Self { message, references, args, texts, files, processes, thread });
+        let connects = Vec::new();
+        let mut owned =
+            Box::new(Self { message, references, args, texts, files, processes, connects, thread });
         owned.message.process = owned.process(&told.process, round, false);
         owned.message.event = owned.event(told, round);
         ALIVE.fetch_add(1, Ordering::SeqCst);
@@ -109,9 +113,38 @@ impl Owned {
             }
             scenario::Event::Named(Kind::Fork) => Events { fork: target },
             scenario::Event::Named(Kind::Exit) => Events { exit: told.status },
+            scenario::Event::Named(Kind::Connect | Kind::Statistics) => {
+                let connection = told.connection.as_ref().expect("a connect message has a connection");
+                Events { connect: self.connect(connection) }
+            }
             // An event that the client does not know: nothing in it may be read.
             scenario::Event::Number(_) => Events { words: [0xdddd_dddd_dddd_dddd; 13] },
         }
+    }
+
+    fn connect(&mut self, connection: &scenario::Connection) -> *const Connect {
+        // As in the messages that were printed: TCP's ports in the processor's order, UDP's in the network's.
+        let port = |port: u16| if connection.udp { port.to_be() } else { port };
+        let end = |ip: IpAddr, at: u16| match ip {
+            IpAddr::V4(ip) => {
+                let mut address = [0; 16];
+                address[..4].copy_from_slice(&ip.octets());
+                End { family: 2, address, port: port(at) }
+            }
+            IpAddr::V6(ip) => End { family: 30, address: ip.octets(), port: port(at) },
+        };
+        let local = if connection.to.is_ipv4() { "192.0.2.1" } else { "2001:db8::1" };
+        let name = self.text(connection.name.as_bytes());
+        let connect = Connect {
+            local: end(local.parse().expect("an address"), 50_000),
+            remote: end(connection.to.ip(), connection.to.port()),
+            socket: u32::from(connection.udp),
+            protocol: if connection.udp { 17 } else { 6 },
+            direction: 1,
+            name,
+        };
+        self.connects.push(Box::into_raw(Box::new(connect)));
+        *self.connects.last().expect("just pushed")
     }
 
     fn text(&mut self, text: &[u8]) -> StringToken {
@@ -178,6 +211,9 @@ impl Owned {
         for process in &self.processes {
             ptr::write_bytes(*process, POISON, 1);
         }
+        for connect in &self.connects {
+            ptr::write_bytes(*connect, POISON, 1);
+        }
         *self.thread = u64::from_ne_bytes([POISON; 8]);
         ptr::write_bytes(&raw mut self.message, POISON, 1);
     }
@@ -193,6 +229,9 @@ impl Owned {
         }
         for process in &owned.processes {
             drop(Box::from_raw(*process));
+        }
+        for connect in &owned.connects {
+            drop(Box::from_raw(*connect));
         }
     }
 }

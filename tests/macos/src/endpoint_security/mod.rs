@@ -14,7 +14,9 @@ use crate::blocks::{self, Block};
 use crate::bsm::AuditToken;
 use crate::libsystem::{disk, fail_wall_clock_once, monotonic, names_held, step_wall_clock};
 use crate::measure;
-use crate::scenario::{self, mac_root, scenario};
+use crate::scenario::{self, Kind, mac_root, scenario};
+use crate::started::note_end;
+use crate::statistics;
 use crate::symbols::exports;
 use layout::{Exec, Message, StringToken};
 use message::{Numbers, Owned};
@@ -41,6 +43,7 @@ exports! {
     "es_release_message" => message::release,
     "es_retain_message" => message::retain,
     "es_subscribe" => subscribe,
+    "es_unsubscribe" => unsubscribe,
 }
 
 /// es_return_t and es_new_client_result_t agree on it.
@@ -86,6 +89,8 @@ unsafe extern "C" fn new_client(out: *mut *mut Client, block: *mut Block) -> u32
 
 unsafe extern "C" fn subscribe(client: *mut Client, events: *const u32, count: u32) -> u32 {
     let events = std::slice::from_raw_parts(events, count as usize);
+    // ES_EVENT_TYPE_LAST of macOS 13 is 147. A kernel before 26.4 panics at what it does not know.
+    assert!(events.iter().all(|event| *event < 147) || is_new(), "this Mac's kernel panics at {events:?}");
     locked(&(*client).subscriptions).extend(events);
     let mut delivery = locked(&(*client).delivery);
     if delivery.is_none() {
@@ -97,6 +102,18 @@ unsafe extern "C" fn subscribe(client: *mut Client, events: *const u32, count: u
     if delivery.is_some() { SUCCESS } else { RETURN_ERROR }
 }
 
+/// Whether the Mac has macOS 26.4 or a later one.
+fn is_new() -> bool {
+    let numbers = scenario().system[0].split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    numbers.collect::<Vec<_>>() >= vec![26, 4]
+}
+
+unsafe extern "C" fn unsubscribe(client: *mut Client, events: *const u32, count: u32) -> u32 {
+    let events = std::slice::from_raw_parts(events, count as usize);
+    locked(&(*client).subscriptions).retain(|event| !events.contains(event));
+    SUCCESS
+}
+
 /// Tells the scenario, as the framework's serial queue does.
 ///
 /// # Safety
@@ -104,42 +121,100 @@ unsafe extern "C" fn subscribe(client: *mut Client, events: *const u32, count: u
 unsafe fn deliver(client: *mut Client) {
     let scenario = scenario();
     let empty = blocks::empty();
-    let mut next: BTreeMap<u32, u64> = BTreeMap::new();
-    let (mut next_of_all, mut told, began) = (0, 0, monotonic());
+    let mut delivery = Delivery { client, empty, next: BTreeMap::new(), next_of_all: 0 };
+    let (mut told, began) = (0, monotonic());
     let rounds = u32::try_from(scenario.repeat).unwrap_or(u32::MAX).max(1);
     let of_round = |round: u32| {
         let messages = scenario.messages.iter().filter(move |message| round.is_multiple_of(message.every));
         messages.map(move |message| (round, message))
     };
     for (round, message) in (0..rounds).flat_map(of_round) {
-        if !before(&*client, message) {
+        if !before(&mut delivery, message) {
             return;
         }
         if let Some(due) = (told * 1_000_000_000_u64).checked_div(scenario.per_second) {
             std::thread::sleep(Duration::from_nanos((began + due).saturating_sub(monotonic())));
         }
         told += 1;
-        let event = message.event.number();
-        // An unknown event stands for one that a later macOS sends under a known subscription.
-        let unknown = matches!(message.event, scenario::Event::Number(_));
-        if !unknown && !locked(&(*client).subscriptions).contains(&event) {
-            continue;
-        }
-        let process = &message.process;
-        let acting = message::token(process.uid, process.pid, process.pidversion, round);
-        if locked(&(*client).muted).contains(&acting) {
-            continue;
-        }
-        let of_kind = next.entry(event).or_default();
-        *of_kind += message.lost_before;
-        next_of_all += message.lost_before;
-        let numbers = Numbers { seq_num: *of_kind, global_seq_num: next_of_all, round };
-        *of_kind += 1;
-        next_of_all += 1;
-        call(client, empty, Owned::lay_out(message, numbers), message.timed);
+        delivery.deliver(message, round);
     }
     ALL_TOLD.store(true, Ordering::SeqCst);
     note("told all\n");
+    while !(*client).ended.load(Ordering::SeqCst) {
+        delivery.answer_probes();
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// How often it is looked whether something has come that the client waits for.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// One client's delivery, and how far its numbers are.
+struct Delivery {
+    client: *mut Client,
+    empty: *mut Block,
+    next: BTreeMap<u32, u64>,
+    next_of_all: u64,
+}
+
+impl Delivery {
+    /// Delivers a message, if it is subscribed to and not muted.
+    ///
+    /// # Safety
+    /// As of `deliver`.
+    unsafe fn deliver(&mut self, message: &scenario::Message, round: u32) {
+        let process = &message.process;
+        match message.event {
+            scenario::Event::Named(Kind::Statistics) => return statistics::tell(message),
+            scenario::Event::Named(Kind::Exit) => note_end(process.pid, true),
+            scenario::Event::Named(Kind::Fork) => {
+                note_end(message.target.as_ref().unwrap_or(process).pid, false);
+            }
+            _ => {}
+        }
+        let event = message.event.number();
+        // An unknown event stands for one that a later macOS sends under a known subscription.
+        let unknown = matches!(message.event, scenario::Event::Number(_));
+        if !unknown && !locked(&(*self.client).subscriptions).contains(&event) {
+            return;
+        }
+        let acting = message::token(process.uid, process.pid, process.pidversion, round);
+        if locked(&(*self.client).muted).contains(&acting) {
+            return;
+        }
+        let of_kind = self.next.entry(event).or_default();
+        *of_kind += message.lost_before;
+        self.next_of_all += message.lost_before;
+        let numbers = Numbers { seq_num: *of_kind, global_seq_num: self.next_of_all, round };
+        *of_kind += 1;
+        self.next_of_all += 1;
+        call(self.client, self.empty, Owned::lay_out(message, numbers), message.timed);
+    }
+
+    /// Tells of the connections of probes that were started since.
+    ///
+    /// # Safety
+    /// As of `deliver`.
+    unsafe fn answer_probes(&mut self) {
+        // Only once there is someone to be told; the probe waits for it.
+        if !locked(&(*self.client).subscriptions).contains(&(Kind::Connect as u32)) {
+            return;
+        }
+        for (pid, connection) in std::mem::take(&mut *locked(&PROBED)) {
+            let answer = scenario().network.event.unwrap_or(scenario::Answer::Silent);
+            if let Some(pid) = answer.tells(!connection.udp, connection.to, pid) {
+                self.deliver(&scenario::Message::of_connection(pid, connection), 0);
+            }
+        }
+    }
+}
+
+/// Connections of probes, of which event 154 has not told yet.
+static PROBED: Mutex<Vec<(u32, scenario::Connection)>> = Mutex::new(Vec::new());
+
+/// Notes the connections that a probe's process is about to make.
+pub(crate) fn probed(pid: u32, connections: Vec<scenario::Connection>) {
+    locked(&PROBED).extend(connections.into_iter().map(|connection| (pid, connection)));
 }
 
 /// Calls the client's block with a message, and releases it.
@@ -162,12 +237,25 @@ unsafe fn call(client: *mut Client, empty: *mut Block, message: *const Message, 
 }
 
 /// Does what the scenario says is to happen before a message. False if the client has ended meanwhile.
-fn before(client: &Client, message: &scenario::Message) -> bool {
-    const LOOK_AGAIN: Duration = Duration::from_millis(2);
-    let ended = || client.ended.load(Ordering::SeqCst);
+///
+/// # Safety
+/// As of `deliver`.
+unsafe fn before(delivery: &mut Delivery, message: &scenario::Message) -> bool {
+    let client = delivery.client;
+    let ended = || (*client).ended.load(Ordering::SeqCst);
     let there = |name: &String| mac_root().is_none_or(|root| root.join(name).exists());
     let until = monotonic() + message.after_ms * 1_000_000;
-    while !ended() && (monotonic() < until || message.waits_for.as_ref().is_some_and(|name| !there(name))) {
+    // Of connections nothing can be told before someone asks.
+    let asked = || match message.event {
+        scenario::Event::Named(Kind::Connect) => {
+            locked(&(*client).subscriptions).contains(&(Kind::Connect as u32))
+        }
+        scenario::Event::Named(Kind::Statistics) => statistics::is_watched(),
+        _ => true,
+    };
+    let waits = || message.waits_for.as_ref().is_some_and(|name| !there(name)) || !asked();
+    while !ended() && (monotonic() < until || waits()) {
+        delivery.answer_probes();
         std::thread::sleep(LOOK_AGAIN);
     }
     if message.clock_step_ms != 0 {

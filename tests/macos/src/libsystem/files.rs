@@ -5,7 +5,7 @@
 //! file flags, generations, extended attributes; a flag that is not in a table here fails with EINVAL.
 
 use super::errors::{EINVAL, ENOTTY, fail};
-use super::flags;
+use super::{flags, sockets};
 use crate::measure;
 use crate::scenario::mac_root;
 use crate::symbols::exports;
@@ -207,12 +207,15 @@ unsafe extern "C" fn macos_abi_fcntl(file: c_int, command: c_int, argument: usiz
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn macos_abi_ioctl(file: c_int, request: u64, argument: usize) -> c_int {
+    /// Of `<sys/kern_control.h>`.
+    const CTLIOCGINFO: u64 = 0xc064_4e03;
     const FIOCLEX: u64 = 0x2000_6601;
     const FIONBIO: u64 = 0x8004_667e;
     /// `struct winsize` is the same on both.
     const TIOCGWINSZ: u64 = 0x4008_7468;
     match request {
         FIOCLEX => libc::ioctl(file, libc::FIOCLEX),
+        CTLIOCGINFO => sockets::control_info(file, argument as *mut [u8; 100]),
         FIONBIO => libc::ioctl(file, libc::FIONBIO, argument as *mut c_int),
         TIOCGWINSZ => libc::ioctl(file, libc::TIOCGWINSZ, argument as *mut c_void),
         _ => fail(ENOTTY),

@@ -1,10 +1,11 @@
 //! The machine: sysctl by name, its UUID, its name, network interfaces.
 //!
-//! Models: a Mac with macOS 13.6 on this processor, one fixed UUID from a range for documentation, no network interface.
+//! Models: a Mac with macOS 13.6, or what the scenario says, on this processor, one fixed UUID from a range for documentation, no network interface.
 //! KERN_PROCARGS2 of what the scenario says runs. Not: any other name of sysctl, which fails with ENOENT or EINVAL.
 
 use super::errors::{EINVAL, fail};
 use super::processes;
+use crate::scenario::scenario;
 use crate::symbols::exports;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr;
@@ -30,6 +31,10 @@ extern "C" fn stack_chk_fail() -> ! {
     std::process::abort()
 }
 
+fn text(text: &str) -> Vec<u8> {
+    [text.as_bytes(), b"\0"].concat()
+}
+
 unsafe extern "C" fn sysctlbyname(
     name: *const c_char,
     out: *mut c_void,
@@ -39,9 +44,9 @@ unsafe extern "C" fn sysctlbyname(
 ) -> c_int {
     let machine = if cfg!(target_arch = "x86_64") { "x86_64\0" } else { "arm64\0" };
     let value: &[u8] = match CStr::from_ptr(name).to_bytes() {
-        b"kern.osproductversion" => b"13.6.0\0",
-        b"kern.osversion" => b"22G120\0",
-        b"kern.osrelease" => b"22.6.0\0",
+        b"kern.osproductversion" => &text(&scenario().system[0]),
+        b"kern.osrelease" => &text(&scenario().system[1]),
+        b"kern.osversion" => &text(&scenario().system[2]),
         b"hw.machine" => machine.as_bytes(),
         b"sysctl.proc_translated" => &[0; 4],
         _ => return fail(ENOENT),

@@ -5,7 +5,7 @@
 use super::errors::{EINVAL, fail};
 use crate::image;
 use crate::symbols::exports;
-use std::ffi::{CString, c_char, c_int, c_long};
+use std::ffi::{CStr, CString, c_char, c_int, c_long};
 use std::ptr;
 use std::sync::OnceLock;
 
@@ -56,6 +56,11 @@ fn array(texts: Vec<Vec<u8>>) -> *const *const c_char {
 
 fn process() -> &'static Process {
     PROCESS.get().expect("the command line is set before the image runs")
+}
+
+/// The path of the program.
+pub(super) fn path() -> &'static CStr {
+    &process().path
 }
 
 pub(crate) fn argc() -> c_int {

@@ -9,7 +9,7 @@ use super::errors::{EINVAL, fail, to_darwin};
 use crate::bsm::AuditToken;
 use crate::endpoint_security;
 use crate::scenario::{Running, scenario};
-use crate::started::started;
+use crate::started::{runs, started, unique};
 use crate::symbols::exports;
 use std::ffi::{c_char, c_int, c_uint};
 use std::mem::{MaybeUninit, offset_of, size_of};
@@ -107,6 +107,10 @@ unsafe extern "C" fn proc_pidinfo(
     size: c_int,
 ) -> c_int {
     const PROC_PIDTBSDINFO: c_int = 3;
+    const PROC_PIDT_BSDINFOWITHUNIQID: c_int = 18;
+    if flavor == PROC_PIDT_BSDINFOWITHUNIQID {
+        return info_with_unique_id(pid as u32, out, size);
+    }
     let Some((_, Running { process, .. })) = running(pid) else {
         fail(ESRCH);
         return 0;
@@ -124,6 +128,19 @@ unsafe extern "C" fn proc_pidinfo(
         ..std::mem::zeroed()
     };
     size_of::<BsdInfo>() as c_int
+}
+
+/// `struct proc_bsdinfowithuniqid`: the number at 152, behind 16 bytes of a UUID.
+unsafe fn info_with_unique_id(pid: u32, out: *mut BsdInfo, size: c_int) -> c_int {
+    const SIZE: usize = 192;
+    if (size as usize) < SIZE || !runs(pid) {
+        fail(if runs(pid) { EINVAL } else { ESRCH });
+        return 0;
+    }
+    ptr::write_bytes(out.cast::<u8>(), 0, SIZE);
+    *out = BsdInfo { pid, start: started(pid, false), ..std::mem::zeroed() };
+    out.byte_add(152).cast::<u64>().write(unique(pid));
+    SIZE as c_int
 }
 
 unsafe extern "C" fn proc_pidpath(pid: c_int, out: *mut u8, size: u32) -> c_int {

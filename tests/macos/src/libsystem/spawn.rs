@@ -1,4 +1,5 @@
-//! Programs that the image runs: posix_spawn, waitpid.
+//! Programs that the image runs: posix_spawn, waitpid. The image itself is run by the harness's loader, as it was; where it
+//! is the process of a network source's probe, the sources are told.
 //!
 //! Models: file actions of dup2; the attributes flags, group, default signals and signal mask, by darwin's numbers
 //! (`<spawn.h>`); a program of the Mac is looked for below the folder that stands for its root, and runs on the host;
@@ -7,9 +8,11 @@
 
 use super::errors::{self, fail};
 use super::flags;
+use super::process;
 use super::signals;
-use crate::scenario::mac_root;
+use crate::scenario::{Connection, mac_root};
 use crate::symbols::exports;
+use crate::{endpoint_security, statistics};
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_short};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
@@ -120,7 +123,11 @@ unsafe extern "C" fn posix_spawn(
     arguments: *const *mut c_char,
     environment: *const *mut c_char,
 ) -> c_int {
-    let program = on_mac(CStr::from_ptr(program));
+    let mut own_arguments = None;
+    let program = match CStr::from_ptr(program) {
+        own if own == process::path() => through_loader(arguments, &mut own_arguments),
+        other => on_mac(other),
+    };
     let mut host_actions = MaybeUninit::<libc::posix_spawn_file_actions_t>::zeroed();
     let mut host_attributes = MaybeUninit::<libc::posix_spawnattr_t>::zeroed();
     libc::posix_spawn_file_actions_init(host_actions.as_mut_ptr());
@@ -143,13 +150,48 @@ unsafe extern "C" fn posix_spawn(
         program.as_ptr(),
         host_actions.as_ptr(),
         host_attributes.as_ptr(),
-        arguments,
+        own_arguments.as_ref().map_or(arguments, |(_, pointers)| pointers.as_ptr()),
         environment,
     );
     libc::posix_spawn_file_actions_destroy(host_actions.as_mut_ptr());
     libc::posix_spawnattr_destroy(host_attributes.as_mut_ptr());
+    if let Some((arguments, _)) = own_arguments.filter(|_| result == 0) {
+        tell_of_probe(*pid as u32, &arguments);
+    }
     // An error number, and errno as it was.
     errors::to_darwin(result)
+}
+
+/// Arguments, and the array of pointers to them.
+type Arguments = (Vec<CString>, Vec<*mut c_char>);
+
+/// Puts what ran this program before its arguments, and returns what is to be started.
+unsafe fn through_loader(arguments: *const *mut c_char, all: &mut Option<Arguments>) -> CString {
+    let words = std::env::var("MACOS_ABI_SELF").expect("MACOS_ABI_SELF says how the program is run");
+    let mut texts: Vec<CString> =
+        words.split(' ').map(|word| CString::new(word).expect("a word has no zero in it")).collect();
+    let mut next = arguments;
+    while !(*next).is_null() {
+        texts.push(CStr::from_ptr(*next).to_owned());
+        next = next.add(1);
+    }
+    let pointers = texts.iter().map(|text| text.as_ptr().cast_mut()).chain([std::ptr::null_mut()]).collect();
+    let program = texts[0].clone();
+    *all = Some((texts, pointers));
+    program
+}
+
+/// Tells the sources what the probe's process will do: `… probe-connect tcp:127.0.0.1:5000 …`.
+fn tell_of_probe(pid: u32, arguments: &[CString]) {
+    let texts: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str().ok()).collect();
+    let Some(at) = texts.iter().position(|text| *text == "probe-connect") else { return };
+    let target = |text: &&str| {
+        let (transport, to) = text.split_once(':')?;
+        Some(Connection { to: to.parse().ok()?, udp: transport == "udp", ..Connection::default() })
+    };
+    let connections: Vec<Connection> = texts[at + 1..].iter().filter_map(target).collect();
+    statistics::probed(pid, &connections);
+    endpoint_security::probed(pid, connections);
 }
 
 /// `WNOHANG` and `WUNTRACED` are 1 and 2 on both.

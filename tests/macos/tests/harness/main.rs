@@ -7,6 +7,7 @@ mod figures;
 mod imports;
 mod live;
 mod losses;
+mod network;
 mod recordings;
 mod selftest;
 mod sensor;
@@ -74,6 +75,8 @@ impl Setup {
     fn load(&self) -> Command {
         let mut command = Command::new(&self.loader[0]);
         command.args(&self.loader[1..]).current_dir(root()).stdin(Stdio::null());
+        // For the program to be started by itself.
+        command.env("MACOS_ABI_SELF", self.loader.join(" "));
         command
     }
 }
