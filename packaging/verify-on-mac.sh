@@ -137,6 +137,46 @@ by_hand 'in a shell from before the sensor, exec sh: does process.entity_id stay
 row 'kern.procargs2: count, path, NULs'
 by_hand 'the parent of a new process, from before the sensor: is its command line that of ps?'
 
+# Connections
+row "from macOS 26.4 on a client may subscribe to event 154"
+run grep source_chosen "$health"
+
+row "the Darwin of macOS 26.4 is 25.4 or later"
+run sw_vers
+run uname -r
+
+row "event 154's payload: families"
+run grep source_chosen "$health"
+run grep '"what":"network"' "$health"
+
+row "its ports stand in one order for each transport"
+by_hand 'with telemetry on: do the ports of known connections, DNS among them, stand there as they are?'
+
+row "event 154 is in the order of global_seq_num with exec"
+run plutil -extract events raw -o - "$status_file"
+
+row "the kernel control com.apple.network.statistics is open"
+run grep source_chosen "$health"
+
+row "its messages and descriptors in Darwin 22"
+run grep '"what":"network"' "$health"
+
+row "TCP's event is sent when a connection is made"
+by_hand 'with telemetry on: is curl https://example.com there at once, and how soon?'
+
+row "GET_UPDATE answers in parts"
+run netstat -an
+by_hand 'with telemetry on and more than 100 sockets open: is a connected UDP socket there?'
+
+row "PROC_PIDT_BSDINFOWITHUNIQID gives"
+by_hand 'with telemetry on: is vedette.attribution of most connections named?'
+
+row "the extension's own executable may be started by it"
+run grep source_chosen "$health"
+
+row "PREV_EVENT_DISCARDED and CLOSED_AFTER_DROP"
+run plutil -extract sources.network xml1 -o - "$status_file"
+
 # The rest
 row "gethostuuid gives the hardware's UUID"
 run sh -c 'ioreg -d2 -c IOPlatformExpertDevice | grep IOPlatformUUID'
