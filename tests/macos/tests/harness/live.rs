@@ -111,11 +111,8 @@ fn a_rule_that_is_added_runs_and_a_broken_one_takes_nothing_away() {
     let run = sensor.end();
     assert_eq!(run.status["rules"]["loaded"], before + 1);
     assert_eq!(run.told("rules_loaded").len(), 2);
-    assert!(
-        run.told("degraded")[0].to_string().contains("error: `=` is not an operator"),
-        "{:?}",
-        run.health
-    );
+    let says = |told: &Value| told.to_string().contains("error: `=` is not an operator");
+    assert_eq!(run.told("degraded").into_iter().filter(|told| says(told)).count(), 1, "{:?}", run.health);
 }
 
 #[test]
