@@ -6,7 +6,9 @@
 //! parameters of URLs, header fields, tokens of known form (`patterns`, `words`), and what an administrator's patterns
 //! say. A secret that has been told by its place in one field is replaced wherever else it stands in the document.
 //!
-//! It goes by form. A secret that looks like any other word, in a place that nothing gives away, stays.
+//! It goes by form. A secret that looks like any other word, in a place that nothing gives away, stays. And the fields that
+//! say what something is, an executable or a destination, lose nothing but tokens of known form: else a program that calls
+//! its own path a password would have it blotted out.
 
 mod patterns;
 pub mod salt;
@@ -15,8 +17,10 @@ mod tests;
 mod words;
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use eql::Scalar;
+use rustc_hash::FxHashSet;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
@@ -25,6 +29,7 @@ use self::salt::Salt;
 use self::words::is_secret_name;
 use crate::event::{Event, Process};
 use crate::process_table::cut;
+use crate::schema::FIELDS;
 
 pub use self::patterns::{MAX_PATTERN, compile};
 
@@ -38,8 +43,11 @@ const MAX_SECRETS: usize = 256;
 /// What stands before and after the hash in a mark.
 const MARK: (&str, &str) = ("[redacted:", "]");
 
-/// Objects of a document that no event has written.
-const OWN: [&str; 4] = ["rule", "threat", "ecs", "agent"];
+/// Objects of an alert that its rule has written, and no event.
+const OWN: [&str; 2] = ["rule", "threat"];
+
+/// The fields of a process that hold whatever it was given. All others of the sensor's fields say what something is.
+const FREE: [&str; 3] = ["args", "command_line", "env_vars"];
 
 /// Replaces credentials in documents.
 #[derive(Debug)]
@@ -65,19 +73,21 @@ impl Redactor {
     /// are cut: under `Ext` in processes, as Elastic has it, in a process tree in the node itself. `known` are secrets of
     /// processes of which the document holds no more than the command line.
     pub fn document(&self, document: &mut Map<String, Json>, mut known: Secrets) {
-        for (key, value) in document.iter().filter(|(key, _)| !OWN.contains(&key.as_str())) {
+        let is_alert = document.get("event").is_some_and(|event| event["kind"] == "alert");
+        let is_own = |key: &str| is_alert && OWN.contains(&key);
+        for (key, value) in document.iter().filter(|(key, _)| !is_own(key)) {
             self.collect(key, value, &mut known);
         }
         // The longest first: one may be a part of another.
         known.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        for (key, value) in document.iter_mut().filter(|(key, _)| !OWN.contains(&key.as_str())) {
+        for (key, value) in document.iter_mut().filter(|(key, _)| !is_own(key)) {
             self.value(key, value, &known);
         }
     }
 
     /// Returns text with what is secret in it replaced.
     pub fn text(&self, text: &str) -> String {
-        self.replaced(text, Vec::new(), &Secrets::default()).unwrap_or_else(|| text.to_owned())
+        self.replaced("", text, Vec::new(), &Secrets::default()).unwrap_or_else(|| text.to_owned())
     }
 
     /// Gathers the secrets of processes with arguments and environments, which are told by their places.
@@ -92,12 +102,12 @@ impl Redactor {
             _ => {}
         }
         match value {
-            Json::String(text) => {
+            Json::String(text) if !identifies(key) => {
                 for range in self.patterns.find(text) {
                     secrets.add(&text[range]);
                 }
             }
-            Json::Array(items) => items.iter().for_each(|item| self.collect("", item, secrets)),
+            Json::Array(items) => items.iter().for_each(|item| self.collect(key, item, secrets)),
             Json::Object(object) => object.iter().for_each(|(key, value)| self.collect(key, value, secrets)),
             _ => {}
         }
@@ -106,7 +116,7 @@ impl Redactor {
     fn value(&self, key: &str, value: &mut Json, secrets: &Secrets) {
         match value {
             Json::String(text) => {
-                if let Some(replaced) = self.replaced(text, Vec::new(), secrets) {
+                if let Some(replaced) = self.replaced(key, text, Vec::new(), secrets) {
                     *text = replaced;
                 }
             }
@@ -120,11 +130,11 @@ impl Redactor {
                 for (item, own) in items.iter_mut().zip(own) {
                     match item {
                         Json::String(text) => {
-                            if let Some(replaced) = self.replaced(text, own, secrets) {
+                            if let Some(replaced) = self.replaced(key, text, own, secrets) {
                                 *text = replaced;
                             }
                         }
-                        item => self.value("", item, secrets),
+                        item => self.value(key, item, secrets),
                     }
                 }
             }
@@ -144,11 +154,8 @@ impl Redactor {
         }
         let mut length = cut(line, self.command_line).len();
         // Half a mark is no mark: where one would be cut, it goes whole.
-        for (start, _) in line.match_indices(MARK.0) {
-            let end = line[start..].find(MARK.1).map_or(line.len(), |end| start + end + MARK.1.len());
-            if start < length && length < end {
-                length = start;
-            }
+        if let Some(mark) = marks(line).into_iter().find(|mark| mark.start < length && length < mark.end) {
+            length = mark.start;
         }
         line.truncate(length);
         let is_node = object.contains_key("relation");
@@ -162,13 +169,24 @@ impl Redactor {
         flags.insert("command_line_truncated".into(), true.into());
     }
 
-    /// Returns the text with marks in the place of secrets; `None` where there is none.
-    fn replaced(&self, text: &str, mut found: Vec<Range<usize>>, secrets: &Secrets) -> Option<String> {
-        found.extend(self.patterns.find(text));
-        for secret in &secrets.0 {
-            found.extend(text.match_indices(secret.as_str()).map(|(at, secret)| at..at + secret.len()));
+    /// Returns the text of a field with marks in the place of secrets, `found` among them; `None` where there is none.
+    fn replaced(
+        &self,
+        key: &str,
+        text: &str,
+        mut found: Vec<Range<usize>>,
+        secrets: &Secrets,
+    ) -> Option<String> {
+        if identifies(key) {
+            found.extend(self.patterns.find_by_form(text));
+        } else {
+            found.extend(self.patterns.find(text));
+            for secret in &secrets.0 {
+                found.extend(text.match_indices(secret.as_str()).map(|(at, secret)| at..at + secret.len()));
+            }
         }
-        found.retain(|range| !range.is_empty() && !is_marked(text, range));
+        let marks = marks(text);
+        found.retain(|range| !range.is_empty() && !is_marked(&marks, range));
         if found.is_empty() {
             return None;
         }
@@ -229,7 +247,7 @@ impl Secrets {
 
 /// Whether a field is a list in which places tell what is secret.
 fn is_list(key: &str) -> bool {
-    matches!(key.rsplit('.').next(), Some("args" | "env_vars"))
+    matches!(last(key), "args" | "env_vars")
 }
 
 /// The secrets of a list, by their places in it.
@@ -245,13 +263,29 @@ fn places(key: &str, texts: &[&str]) -> Vec<(usize, Range<usize>)> {
     patterns::in_arguments(texts)
 }
 
+/// Whether a field says what something is.
+fn identifies(key: &str) -> bool {
+    static NAMES: LazyLock<FxHashSet<&str>> = LazyLock::new(|| {
+        let names = FIELDS.iter().map(|field| last(field.path));
+        names.filter(|name| !FREE.contains(name)).collect()
+    });
+    NAMES.contains(last(key))
+}
+
+/// The last part of a path.
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+/// Where marks stand in a text already, in order.
+fn marks(text: &str) -> Vec<Range<usize>> {
+    let place = |(at, _)| text[at..].find(MARK.1).map(|end| at..at + end + MARK.1.len());
+    // Where one does not end, none after it does.
+    text.match_indices(MARK.0).map_while(place).collect()
+}
+
 /// Whether a range lies in a mark: what has been redacted before is not redacted again.
-fn is_marked(text: &str, range: &Range<usize>) -> bool {
-    let found = &text[range.clone()];
-    if found.starts_with(MARK.0) && found.ends_with(MARK.1) && found.matches(MARK.0).count() == 1 {
-        return true;
-    }
-    text[..range.start].rfind(MARK.0).is_some_and(|start| {
-        text[start..].find(MARK.1).is_some_and(|end| start + end + MARK.1.len() >= range.end)
-    })
+fn is_marked(marks: &[Range<usize>], range: &Range<usize>) -> bool {
+    let before = marks.partition_point(|mark| mark.start <= range.start);
+    before.checked_sub(1).is_some_and(|at| range.end <= marks[at].end)
 }

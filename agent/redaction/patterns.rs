@@ -26,7 +26,7 @@ const PATTERNS: &[&str] = &[
     r#"(?i)\bpassword\s+\\?"(?P<s>[^"\\]+)"#,
     // echo … | sudo -S.
     r#"\b(?:echo|printf)\s+(?:-[a-z]+\s+)*(?:"(?P<s>[^"]+)"|'(?P<s2>[^']+)'|(?P<s3>[^\s|'"]+))\s*\|\s*(?:\S*/)?sudo\s+(?:-\S+\s+)*-[A-Za-z]*S"#,
-    // Forms of tokens.
+    // Forms of tokens: from here on, see `FORMS`.
     r"\b(?P<s>(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})\b",
     r"\b(?P<s>gh[pousr]_[A-Za-z0-9]{36,255})\b",
     r"\b(?P<s>github_pat_[A-Za-z0-9_]{22,255})\b",
@@ -42,6 +42,9 @@ const PATTERNS: &[&str] = &[
     r"\b(?P<s>eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)",
     r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----(?P<s>.+?)(?:-----END|$)",
 ];
+
+/// Where in [`PATTERNS`] those begin that tell a secret by its own form, whatever stands around it.
+const FORMS: usize = 10;
 
 /// The most bytes of a pattern of an administrator.
 pub const MAX_PATTERN: usize = 1024;
@@ -96,8 +99,19 @@ impl Patterns {
 
     /// Returns where secrets stand in a text, in no order, possibly one over another.
     pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
+        let mut found = self.find_from(0, text);
+        nested(text, 0, 0, &mut found);
+        found
+    }
+
+    /// Returns where secrets stand that are told by their own form alone.
+    pub(super) fn find_by_form(&self, text: &str) -> Vec<Range<usize>> {
+        self.find_from(FORMS, text)
+    }
+
+    fn find_from(&self, first: usize, text: &str) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        for index in self.set.matches(text) {
+        for index in self.set.matches(text).into_iter().filter(|index| *index >= first) {
             for captures in self.each[index].captures_iter(text) {
                 let is_name = captures.name("n").is_none_or(|name| {
                     is_secret_name(name.as_str()) || matches!(name.as_str(), "key" | "sig" | "sid" | "code")
@@ -111,16 +125,11 @@ impl Patterns {
                 found.extend(captures.get(1).or_else(|| captures.get(0)).map(|secret| secret.range()));
             }
         }
-        in_commands(text, 0, &mut found);
         found
     }
 }
 
 /// Finds secrets by the options that they belong to, in each command that stands in a text.
-fn in_commands(text: &str, start: usize, found: &mut Vec<Range<usize>>) {
-    nested(text, start, 0, found);
-}
-
 fn nested(text: &str, start: usize, depth: usize, found: &mut Vec<Range<usize>>) {
     // Most texts are no commands.
     if !text.contains(['-', '=', ' ']) {
@@ -155,4 +164,14 @@ fn unquoted(word: &str, range: Range<usize>) -> Range<usize> {
 /// Finds secrets in the arguments of a process: where the words are known, and not only the text that joins them.
 pub(super) fn in_arguments(arguments: &[&str]) -> Vec<(usize, Range<usize>)> {
     secrets(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_begin_where_it_says() {
+        assert!(PATTERNS[FORMS].contains("AKIA") && PATTERNS[FORMS - 1].contains("sudo"));
+    }
 }

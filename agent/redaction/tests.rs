@@ -25,6 +25,7 @@ const TEXTS: &[&str] = &[
     "tool --client-secret '<two words>' x",
     "tool --token-file /etc/token --token-url https://example.com",
     "tool --password --verbose",
+    "tool --token https://example.com/a --secret https://me:<hunter2>@example.com/",
     "curl -sS -u bob:<hunter2> -o /tmp/x https://example.com",
     "curl -ubob:<hunter2> https://example.com",
     "curl --user=bob:<hunter2> --proxy-user eve:<hunter3> u",
@@ -169,9 +170,12 @@ fn a_secret_that_is_known_by_its_place_goes_wherever_it_stands() {
             "args": ["tool", "--passphrase", "correct horse", "-u", "x:1"],
             "command_line": "tool --passphrase correct horse -u x:1",
             "env_vars": ["HOME=/Users/me", "MY_TOKEN=two words; and more", "PIN_PASSWORD=12"],
+            "executable": "/opt/correct horse",
             "parent": { "command_line": "sh -c start correct horse", "args": ["sh", "-c", "start correct horse"] },
         },
+        "event": { "kind": "alert" },
         "rule": { "description": "--password x" },
+        "destination": { "domain": "correct horse", "ip": "AKIAIOSFODNN7EXAMPLE" },
         "vedette": { "join_keys": [{ "field": "process.args", "value": "correct horse" }] },
         "message": "12 of 12",
     });
@@ -185,6 +189,10 @@ fn a_secret_that_is_known_by_its_place_goes_wherever_it_stands() {
     assert_eq!(process["env_vars"], json!(["HOME=/Users/me", variable, short]));
     assert_eq!(process["parent"]["command_line"], format!("sh -c start {mark}"));
     assert_eq!(document["vedette"]["join_keys"][0]["value"], mark);
+    // What says what something is stays, tokens of known form apart: nobody can blot out an executable.
+    assert_eq!(process["executable"], "/opt/correct horse");
+    assert_eq!(document["destination"]["domain"], "correct horse");
+    assert_eq!(document["destination"]["ip"], redactor.mark("AKIAIOSFODNN7EXAMPLE"));
     // A short one is not looked for elsewhere, and what a rule says stays.
     assert_eq!(document["message"], "12 of 12");
     assert_eq!(document["rule"]["description"], "--password x");
@@ -233,4 +241,49 @@ fn patterns_of_an_administrator_are_checked() {
     assert!(compile("corp-[0-9]{8}").is_ok());
     let redactor = Redactor::new(Salt::of("s"), &["corp-[0-9]{8}".to_owned(), "(".to_owned()], 256);
     assert_eq!(redactor.text("a corp-12345678"), format!("a {}", redactor.mark("corp-12345678")));
+}
+
+/// Texts made of what the patterns look at, and long ones: nothing panics, and nothing takes for ever.
+#[test]
+fn any_text_can_be_redacted() {
+    let redactor = redactor();
+    let parts = [
+        "--password",
+        "-p",
+        " ",
+        "'",
+        "\"",
+        "=",
+        ":",
+        "//",
+        "@",
+        "\\",
+        "é",
+        "|",
+        ";",
+        "(",
+        "TOKEN",
+        "\n",
+        "[redacted:",
+        "]",
+        "dscl",
+        "-passwd",
+        "eyJ",
+        "x",
+    ];
+    let mut state = 1u64;
+    for _ in 0..1_000 {
+        let mut text = String::new();
+        for _ in 0..12 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(parts[(state >> 33) as usize % parts.len()]);
+        }
+        let redacted = redactor.text(&text);
+        assert!(redacted.len() <= text.len() * 30 + 64, "{text:?}");
+    }
+    for part in parts {
+        let long = format!("dscl docker login -passwd {part} ").repeat(1_000);
+        assert!(!redactor.text(&long).is_empty());
+        assert!(!redactor.text(&part.repeat(8_000)).is_empty());
+    }
 }

@@ -16,9 +16,12 @@ enum Takes {
     AfterColon,
 }
 
-/// Options of tools that are too short, or mean too much elsewhere, to be told by their name alone; the last part is a word
-/// that must be among the arguments. From the tools' manual pages.
-const OPTIONS: &[(&[&str], &[&str], Takes, &str)] = &[
+/// Tools, options, how these name their secret, and a word that must be among the arguments.
+type ToolOption = (&'static [&'static str], &'static [&'static str], Takes, &'static str);
+
+/// Options of tools that are too short, or mean too much elsewhere, to be told by their name alone. From
+/// the tools' manual pages.
+const OPTIONS: &[ToolOption] = &[
     (&["curl"], &["-u", "-U", "--user", "--proxy-user"], Takes::AfterColon, ""),
     (&["curl"], &["-b", "--cookie"], Takes::Word, ""),
     (&["http", "https", "xh"], &["-a", "--auth"], Takes::AfterColon, ""),
@@ -121,6 +124,8 @@ fn is_number(text: &str) -> bool {
 pub(super) fn secrets(words: &[&str]) -> Vec<Place> {
     let mut found = Vec::new();
     let mut tools: Vec<&str> = Vec::new();
+    let options: Vec<&ToolOption> =
+        OPTIONS.iter().filter(|(.., among)| among.is_empty() || words.contains(among)).collect();
     for (index, word) in words.iter().enumerate() {
         if let Some((name, value)) = word.split_once('=')
             && !name.is_empty()
@@ -131,7 +136,12 @@ pub(super) fn secrets(words: &[&str]) -> Vec<Place> {
         {
             found.push((index, name.len() + 1..word.len()));
         } else if word.starts_with('-') && word.len() <= 128 {
-            of_option(words, index, &tools, &mut found);
+            if tools.first().is_some_and(|tool| *tool == "dscl") && *word == "-passwd" {
+                // `-passwd USER [OLD] NEW`, and nothing after it.
+                (index + 2..words.len()).for_each(|at| whole(words, at, &mut found));
+                return found;
+            }
+            of_option(words, index, &tools, &options, &mut found);
         } else if is_secret_name(word) && word.len() <= 128 && names_the_next(words, index, &tools) {
             // `defaults write DOMAIN KEY [-string] VALUE`, `launchctl setenv NAME VALUE`
             let value =
@@ -146,15 +156,10 @@ pub(super) fn secrets(words: &[&str]) -> Vec<Place> {
     found
 }
 
-fn of_option(words: &[&str], index: usize, tools: &[&str], found: &mut Vec<Place>) {
+fn of_option(words: &[&str], index: usize, tools: &[&str], all: &[&ToolOption], found: &mut Vec<Place>) {
     let word = words[index];
-    if tools.first().is_some_and(|tool| *tool == "dscl") && word == "-passwd" {
-        // `-passwd USER [OLD] NEW`
-        (index + 2..words.len()).for_each(|at| whole(words, at, found));
-        return;
-    }
-    for (names, options, takes, among) in OPTIONS {
-        if !names.iter().any(|name| tools.contains(name)) || !(among.is_empty() || words.contains(among)) {
+    for (names, options, takes, _) in all {
+        if !names.iter().any(|name| tools.contains(name)) {
             continue;
         }
         for option in *options {
@@ -208,10 +213,23 @@ fn names_the_next(words: &[&str], index: usize, tools: &[&str]) -> bool {
 }
 
 fn whole(words: &[&str], at: usize, found: &mut Vec<Place>) {
-    // What looks like another option is one.
-    if let Some(word) = words.get(at).filter(|word| !word.is_empty() && !word.starts_with("--")) {
+    // What looks like another option is one, and of an address only parts are secret.
+    if let Some(word) = words.get(at)
+        && !word.is_empty()
+        && !word.starts_with("--")
+        && !is_address(word)
+    {
         found.push((at, 0..word.len()));
     }
+}
+
+/// Whether a word is a URL.
+fn is_address(word: &str) -> bool {
+    word.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.len() < 32
+            && !scheme.is_empty()
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte))
+    })
 }
 
 /// Splits text into commands and their words, as a shell would, each with its place. Words in quotes are without them.
