@@ -4,7 +4,7 @@
 //! salted hash, `[redacted:0123456789abcdef]`: equal secrets have equal marks, so that they still join, and nobody without
 //! the salt can try guesses. What counts as one: values of options and variables with telling names, userinfo and
 //! parameters of URLs, header fields, tokens of known form (`patterns`, `words`), and what an administrator's patterns
-//! say. A secret that has been told by its place in one field is replaced wherever else it stands in the document.
+//! say. A secret that has been told by its place in one field is replaced wherever else free text of the document has it.
 //!
 //! It goes by form. A secret that looks like any other word, in a place that nothing gives away, stays. And the fields that
 //! say what something is, an executable or a destination, lose nothing but tokens of known form: else a program that calls
