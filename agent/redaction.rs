@@ -75,8 +75,13 @@ impl Redactor {
     pub fn document(&self, document: &mut Map<String, Json>, mut known: Secrets) {
         let is_alert = document.get("event").is_some_and(|event| event["kind"] == "alert");
         let is_own = |key: &str| is_alert && OWN.contains(&key);
+        let mut anything = !known.0.is_empty();
         for (key, value) in document.iter().filter(|(key, _)| !is_own(key)) {
-            self.collect(key, value, &mut known);
+            anything |= self.collect(key, value, &mut known);
+        }
+        // So it is with most documents.
+        if !anything {
+            return;
         }
         // The longest first: one may be a part of another.
         known.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -90,26 +95,33 @@ impl Redactor {
         self.replaced("", text, Vec::new(), &Secrets::default()).unwrap_or_else(|| text.to_owned())
     }
 
-    /// Gathers the secrets of processes with arguments and environments, which are told by their places.
-    fn collect(&self, key: &str, value: &Json, secrets: &mut Secrets) {
+    /// Gathers secrets, those of arguments and environments by their places. Returns whether there is anything to do.
+    fn collect(&self, key: &str, value: &Json, secrets: &mut Secrets) -> bool {
         match value {
-            Json::Array(items) if is_list(key) => {
-                let texts: Vec<&str> = items.iter().map(|item| item.as_str().unwrap_or_default()).collect();
-                for (index, range) in places(key, &texts) {
-                    secrets.add(&texts[index][range]);
-                }
+            Json::String(text) if identifies(key) => !self.patterns.find_by_form(text).is_empty(),
+            Json::String(text) => {
+                let found = self.patterns.find(text);
+                let is_long = last(key) == "command_line" && text.len() > self.command_line;
+                let anything = is_long || !found.is_empty();
+                found.into_iter().for_each(|range| secrets.add(&text[range]));
+                anything
             }
-            _ => {}
-        }
-        match value {
-            Json::String(text) if !identifies(key) => {
-                for range in self.patterns.find(text) {
-                    secrets.add(&text[range]);
+            Json::Array(items) => {
+                let mut anything = false;
+                if is_list(key) {
+                    let texts: Vec<&str> =
+                        items.iter().map(|item| item.as_str().unwrap_or_default()).collect();
+                    for (index, range) in places(key, &texts) {
+                        anything = true;
+                        secrets.add(&texts[index][range]);
+                    }
                 }
+                items.iter().fold(anything, |anything, item| anything | self.collect(key, item, secrets))
             }
-            Json::Array(items) => items.iter().for_each(|item| self.collect(key, item, secrets)),
-            Json::Object(object) => object.iter().for_each(|(key, value)| self.collect(key, value, secrets)),
-            _ => {}
+            Json::Object(object) => object
+                .iter()
+                .fold(false, |anything, (key, value)| anything | self.collect(key, value, secrets)),
+            _ => false,
         }
     }
 

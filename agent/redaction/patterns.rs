@@ -7,9 +7,9 @@ use regex::{Regex, RegexBuilder, RegexSet};
 
 use super::words::{commands, is_secret_name, secrets};
 
-/// Patterns that tell a secret by what stands around it or by its form; the group `s` is the secret, and where there is a
-/// group `n` it must be the name of one. Forms of tokens are those that their makers publish.
-const PATTERNS: &[&str] = &[
+/// Patterns that tell a secret by what stands around it; the group `s` is the secret, and where there is a group `n` it must
+/// be the name of one. None of them matches a text without one of [`TELLING`].
+const CONTEXTS: &[&str] = &[
     // The userinfo of a URL: after the colon; for the web, where there is none, all of it.
     r#"(?i)\b[a-z][a-z0-9+.-]*://[^\s/?#@:'"]*:(?P<s>[^\s/?#'"]+)@"#,
     r#"(?i)\bhttps?://(?P<s>[^\s/?#@:'"]{8,})@"#,
@@ -26,7 +26,13 @@ const PATTERNS: &[&str] = &[
     r#"(?i)\bpassword\s+\\?"(?P<s>[^"\\]+)"#,
     // echo … | sudo -S.
     r#"\b(?:echo|printf)\s+(?:-[a-z]+\s+)*(?:"(?P<s>[^"]+)"|'(?P<s2>[^']+)'|(?P<s3>[^\s|'"]+))\s*\|\s*(?:\S*/)?sudo\s+(?:-\S+\s+)*-[A-Za-z]*S"#,
-    // Forms of tokens: from here on, see `FORMS`.
+];
+
+/// See [`CONTEXTS`].
+const TELLING: [char; 4] = ['=', ':', '"', '|'];
+
+/// Patterns that tell a secret by its own form, whatever stands around it: those that the makers of tokens publish.
+const FORMS: &[&str] = &[
     r"\b(?P<s>(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})\b",
     r"\b(?P<s>gh[pousr]_[A-Za-z0-9]{36,255})\b",
     r"\b(?P<s>github_pat_[A-Za-z0-9_]{22,255})\b",
@@ -43,8 +49,8 @@ const PATTERNS: &[&str] = &[
     r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----(?P<s>.+?)(?:-----END|$)",
 ];
 
-/// Where in [`PATTERNS`] those begin that tell a secret by its own form, whatever stands around it.
-const FORMS: usize = 10;
+/// No token of a known form is shorter, in bytes.
+const SHORTEST_FORM: usize = 15;
 
 /// The most bytes of a pattern of an administrator.
 pub const MAX_PATTERN: usize = 1024;
@@ -55,20 +61,41 @@ const MAX_COMPILED: usize = 1 << 20;
 /// How deep a command may stand in a word of another: `sh -c "sh -c '…'"`.
 const MAX_NESTING: usize = 3;
 
-/// Patterns, compiled.
+/// What is looked for: beside what is built in, the patterns of an administrator.
 #[derive(Debug)]
-pub(super) struct Patterns {
-    set: RegexSet,
+pub(super) struct Patterns(Vec<Regex>);
+
+/// Patterns that are tried together first, for most texts match none of them.
+struct Group {
+    all: RegexSet,
     each: Vec<Regex>,
-    /// Those of an administrator.
-    more: Vec<Regex>,
 }
 
-static BUILT_IN: LazyLock<(RegexSet, Vec<Regex>)> = LazyLock::new(|| {
-    let set = RegexSet::new(PATTERNS).expect("they are constants that a test compiles");
-    let each = PATTERNS.iter().map(|text| Regex::new(text).expect("they are constants that a test compiles"));
-    (set, each.collect())
-});
+impl Group {
+    fn new(patterns: &[&str]) -> Self {
+        let compiled = "they are constants that a test compiles";
+        let each = patterns.iter().map(|text| Regex::new(text).expect(compiled)).collect();
+        Group { all: RegexSet::new(patterns).expect(compiled), each }
+    }
+
+    fn find(&self, text: &str, found: &mut Vec<Range<usize>>) {
+        if !self.all.is_match(text) {
+            return;
+        }
+        for index in self.all.matches(text) {
+            for captures in self.each[index].captures_iter(text) {
+                let is_name = captures.name("n").is_none_or(|name| {
+                    is_secret_name(name.as_str()) || matches!(name.as_str(), "key" | "sig" | "sid" | "code")
+                });
+                let secret = ["s", "s2", "s3"].iter().find_map(|group| captures.name(group));
+                found.extend(secret.filter(|_| is_name).map(|secret| secret.range()));
+            }
+        }
+    }
+}
+
+static BY_CONTEXT: LazyLock<Group> = LazyLock::new(|| Group::new(CONTEXTS));
+static BY_FORM: LazyLock<Group> = LazyLock::new(|| Group::new(FORMS));
 
 /// Compiles a pattern of an administrator: a regular expression, whose first group, or the whole of it where it has none,
 /// is secret.
@@ -93,34 +120,27 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
 
 impl Patterns {
     pub(super) fn new(more: Vec<Regex>) -> Self {
-        let (set, each) = &*BUILT_IN;
-        Patterns { set: set.clone(), each: each.clone(), more }
+        Patterns(more)
     }
 
     /// Returns where secrets stand in a text, in no order, possibly one over another.
     pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
-        let mut found = self.find_from(0, text);
+        let mut found = self.find_by_form(text);
+        if text.contains(TELLING) {
+            BY_CONTEXT.find(text, &mut found);
+        }
         nested(text, 0, 0, &mut found);
         found
     }
 
     /// Returns where secrets stand that are told by their own form alone.
     pub(super) fn find_by_form(&self, text: &str) -> Vec<Range<usize>> {
-        self.find_from(FORMS, text)
-    }
-
-    fn find_from(&self, first: usize, text: &str) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        for index in self.set.matches(text).into_iter().filter(|index| *index >= first) {
-            for captures in self.each[index].captures_iter(text) {
-                let is_name = captures.name("n").is_none_or(|name| {
-                    is_secret_name(name.as_str()) || matches!(name.as_str(), "key" | "sig" | "sid" | "code")
-                });
-                let secret = ["s", "s2", "s3"].iter().find_map(|group| captures.name(group));
-                found.extend(secret.filter(|_| is_name).map(|secret| secret.range()));
-            }
+        // The shortest form has more.
+        if text.len() >= SHORTEST_FORM {
+            BY_FORM.find(text, &mut found);
         }
-        for regex in &self.more {
+        for regex in &self.0 {
             for captures in regex.captures_iter(text) {
                 found.extend(captures.get(1).or_else(|| captures.get(0)).map(|secret| secret.range()));
             }
@@ -170,8 +190,29 @@ pub(super) fn in_arguments(arguments: &[&str]) -> Vec<(usize, Range<usize>)> {
 mod tests {
     use super::*;
 
+    /// A text that is passed over unread must be one in which nothing would be found.
     #[test]
-    fn forms_begin_where_it_says() {
-        assert!(PATTERNS[FORMS].contains("AKIA") && PATTERNS[FORMS - 1].contains("sudo"));
+    fn what_is_passed_over_would_not_match() {
+        for text in [
+            "x y password z",
+            "echo hunter2 sudo -S",
+            "a".repeat(100).as_str(),
+            "https//me@h?token",
+            "xoxb-01234567",
+        ] {
+            let mut found = Vec::new();
+            if !text.contains(TELLING) {
+                BY_CONTEXT.find(text, &mut found);
+            }
+            if text.len() < SHORTEST_FORM {
+                BY_FORM.find(text, &mut found);
+            }
+            assert!(found.is_empty(), "{text}: {found:?}");
+        }
+        for pattern in CONTEXTS {
+            // Each asks for one of these, outside of a class of characters that it excludes.
+            let asked = pattern.replace("[^", "").contains(['=', ':', '"', '|']);
+            assert!(asked, "{pattern}");
+        }
     }
 }
