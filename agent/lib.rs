@@ -20,6 +20,7 @@ pub mod doctor;
 pub mod event;
 pub mod exception;
 pub mod explain;
+pub mod extension;
 pub mod health;
 pub mod hunt;
 pub mod identity;

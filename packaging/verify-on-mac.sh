@@ -228,6 +228,37 @@ run sh -c "grep -h vedette.selftest /Library/Logs/Vedette/alerts.ndjson | tail -
 row "posix_spawn runs the system's programs"
 run "$vedette" doctor
 
+# The package and the system extension
+row 'Installer takes a package as embala-pkg writes it'
+run pkgutil --pkg-info dev.vedette.pkg
+run pkgutil --files dev.vedette.pkg
+by_hand 'pkgutil --check-signature and spctl --assess --type install of the package: what do they say?'
+row "codesign and Gatekeeper accept rcodesign's signatures"
+run codesign --verify --deep --strict --verbose=4 /Applications/Vedette.app
+run codesign -d --entitlements - /Applications/Vedette.app
+run codesign -d --entitlements - "$extension"
+run spctl --assess --type execute --verbose=4 /Applications/Vedette.app
+row 'macOS starts an extension whose executable is named as its bundle id'
+run ps -ax -o user,pid,args -p "$(sensor_pid)"
+row 'a request is answered on the queue that it names'
+by_hand 'sudo vedette extension activate; echo $?'
+row 'root may ask without a person logged in'
+run log show --last 1d --style compact --predicate 'eventMessage CONTAINS "extension activate ended"'
+row 'each error of OSSystemExtensionErrorCode comes in the case'
+by_hand 'copy the app to another folder and run its command, extension activate: is the exit code 5?'
+row 'an older version replaces a newer one'
+by_hand 'install an older package: what does systemextensionsctl list say?'
+row 'package scripts may move and replace an app of the same team'
+run sh -c 'grep -i vedette /var/log/install.log | tail -n 40'
+row 'a signed command outside of the app runs'
+run "$vedette" --version
+row '/var/run is empty after a start'
+run ls -l /var/run/dev.vedette.activate.submitted
+row 'a profile that holds the extension makes deactivate fail'
+by_hand 'sudo vedette uninstall with NonRemovableSystemExtensions: is the exit code 1, and is everything still there?'
+row "OSLogPreferences in the extension's Info.plist keeps"
+run log show --last 1d --info --style compact --predicate "subsystem == \"$id\""
+
 if [ "$list" = no ]; then
   printf '\n%s lines; the answers are in %s.\nWrite yours below BY HAND, look through them, and send the folder back.\n' "$number" "$out"
 fi

@@ -477,3 +477,26 @@ fn usage() {
     let (_, _, stderr) = run(folder.path(), &["run"]);
     assert!(stderr.contains("this is no Mac"), "{stderr}");
 }
+
+#[cfg(not(target_os = "macos"))]
+#[test]
+fn what_needs_a_mac_says_so_elsewhere() {
+    let folder = Folder::new();
+    for arguments in [
+        &["extension", "activate"][..],
+        &["extension", "deactivate"],
+        &["uninstall"],
+        &["uninstall", "--purge"],
+    ] {
+        let (code, stdout, stderr) = run(folder.0.path(), arguments);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("this is no Mac") && stderr.lines().count() == 1, "{arguments:?}: {stderr}");
+    }
+    // Scripts go by the exit codes, so help lists them.
+    let (code, stdout, _) = run(folder.0.path(), &["extension", "activate", "--help"]);
+    assert_eq!(code, 0);
+    let stdout = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for text in ["3 someone must allow it", "7 a profile", "9 no answer within 60 s"] {
+        assert!(stdout.contains(text), "{stdout}");
+    }
+}

@@ -234,9 +234,6 @@ fn mentions(document: &str) -> BTreeSet<String> {
     found
 }
 
-/// Commands that are designed and not built: the README says so.
-const COMING: [&str; 2] = ["extension", "uninstall"];
-
 #[test]
 fn commands_and_options_in_the_text_exist() {
     let mut wrong = Vec::new();
@@ -259,9 +256,6 @@ fn commands_and_options_in_the_text_exist() {
                 command.push(second);
             }
             let Some(text) = help(&mut helps, &command) else {
-                if COMING.contains(first) {
-                    continue;
-                }
                 wrong.push(format!("{document}: there is no `vedette {}`", command.join(" ")));
                 continue;
             };

@@ -8,6 +8,7 @@
 mod alerts;
 mod completions;
 mod doctor;
+mod extension;
 mod hunt;
 mod output;
 mod profile;
@@ -16,6 +17,7 @@ mod rules;
 mod run;
 mod selftest;
 mod status;
+mod uninstall;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,11 @@ enum Command {
     Alerts(alerts::Arguments),
     /// Write the configuration profiles that an MDM deploys
     Profile(profile::Arguments),
+    /// Activate or deactivate the system extension (needs a Mac)
+    #[command(subcommand)]
+    Extension(extension::Command),
+    /// Remove Vedette from this Mac
+    Uninstall(uninstall::Arguments),
     /// Write completions for a shell
     Completions(completions::Arguments),
     /// Run the sensor in the foreground (needs a Mac), or check its configuration
@@ -85,6 +92,8 @@ pub fn main() -> ExitCode {
         Command::Selftest(arguments) => selftest::run(&arguments),
         Command::Alerts(arguments) => alerts::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
+        Command::Extension(command) => extension::run(command),
+        Command::Uninstall(arguments) => uninstall::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::ProbeConnect { targets } => {

@@ -7,6 +7,7 @@
 mod bootstrap;
 mod clock;
 mod endpoint_security;
+pub(crate) mod extension;
 mod host;
 mod kernel_control;
 mod live;

@@ -1,8 +1,14 @@
 //! `cargo xtask …`: the build steps that cargo alone cannot do.
 
+mod command;
+mod macho;
 mod macos;
+mod pkg;
+mod signature;
+mod verify;
 
 use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Vedette's build steps that cargo alone cannot do.
@@ -18,11 +24,17 @@ enum Task {
     /// The binaries that run on a Mac, made and tried on Linux.
     #[command(subcommand)]
     Macos(macos::Task),
+    /// Make the package for Macs: target/pkg/Vedette-VERSION.pkg.
+    Pkg(Box<pkg::PkgArgs>),
+    /// Check a package part by part, on any system.
+    VerifyPkg(verify::VerifyArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Macos(task) => macos::run(&task),
+        Task::Pkg(arguments) => pkg::run(&arguments),
+        Task::VerifyPkg(arguments) => verify::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,4 +43,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The repository's root, of which this package is a folder.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("packaging/ has a parent folder")
+}
+
+/// The folder of the root's builds: `CARGO_TARGET_DIR`, else `target`.
+fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

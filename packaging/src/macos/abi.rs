@@ -2,7 +2,8 @@
 
 use super::toolchain::{self, StandardLibrary};
 use super::ziglang::Ziglang;
-use super::{Arch, build, command, output_folder, root, target_folder};
+use super::{Arch, build, output_folder};
+use crate::{command, root, target_folder};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,7 +39,7 @@ fn harness(arch: Arch, options: &[&str]) -> Result<Command> {
     if !cfg!(target_os = "linux") {
         bail!("the harness stands in for macOS on Linux; on a Mac, run the binary itself");
     }
-    let program = build::one(arch)?;
+    let program = build::one(arch, None)?;
     let ziglang = Ziglang::find_or_install()?;
     let linux = target_folder().join("debug/vedette");
     command::run(

@@ -5,15 +5,18 @@
 
 mod abi;
 mod build;
-mod command;
+mod paths;
 mod sdk;
 mod toolchain;
 mod universal;
 mod ziglang;
 
+pub(crate) use build::{both, with_debug_map};
+pub(crate) use ziglang::cache_folder;
+
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(crate) enum Task {
@@ -63,10 +66,10 @@ pub(crate) enum Arch {
 }
 
 impl Arch {
-    const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+    pub(crate) const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
 
     /// What Rust and zig call it.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
             Self::Aarch64 => "aarch64",
@@ -80,12 +83,12 @@ impl Arch {
 }
 
 /// The oldest macOS that the agent supports: Cargo's builds, zig's target and the imports' check agree on it.
-const MINIMUM_MACOS: &str = "13.0";
+pub(crate) const MINIMUM_MACOS: &str = "13.0";
 
 pub(crate) fn run(task: &Task) -> Result<()> {
     match task {
-        Task::Build(BuildArgs { arch: Some(arch) }) => build::one(*arch).map(drop),
-        Task::Build(BuildArgs { arch: None }) => build::both().map(drop),
+        Task::Build(BuildArgs { arch: Some(arch) }) => build::one(*arch, None).map(drop),
+        Task::Build(BuildArgs { arch: None }) => build::both(None).map(drop),
         Task::Lint(arguments) => build::lint(arguments.arch),
         Task::Test(arguments) => {
             let arch = if arguments.arm64 { Arch::Aarch64 } else { Arch::X86_64 };
@@ -95,17 +98,7 @@ pub(crate) fn run(task: &Task) -> Result<()> {
     }
 }
 
-/// The repository's root, of which this package is a folder.
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("packaging/ has a parent folder")
-}
-
-/// The folder of the root's builds: `CARGO_TARGET_DIR`, else `target`.
-fn target_folder() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
-}
-
 /// Where what is made for Macs lies.
 fn output_folder() -> PathBuf {
-    target_folder().join("macos")
+    crate::target_folder().join("macos")
 }

@@ -38,7 +38,7 @@ pub(super) fn write(folder: &Path, ziglang: &Ziglang) -> Result<()> {
 
 /// The folder in the repository that holds the headers which ziglang lacks.
 pub(super) fn include_folder() -> PathBuf {
-    super::root().join("packaging/sdk/include")
+    crate::root().join("packaging/sdk/include")
 }
 
 /// The targets of a .tbd in terms that rust-lld knows: arm64e's variants become plain arm64.

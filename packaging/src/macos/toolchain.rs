@@ -1,6 +1,6 @@
 //! The Rust toolchain: its standard library for a target, and its linker.
 
-use super::{command, root};
+use crate::{command, root};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,6 +55,10 @@ pub(super) fn linker() -> Result<PathBuf> {
     }
 }
 
-fn sysroot() -> Result<PathBuf> {
+/// The folder of the toolchain.
+///
+/// # Errors
+/// As rustc.
+pub(super) fn sysroot() -> Result<PathBuf> {
     command::output(Command::new("rustc").current_dir(root()).args(["--print", "sysroot"])).map(PathBuf::from)
 }

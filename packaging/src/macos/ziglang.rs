@@ -1,6 +1,7 @@
 //! PyPI's `ziglang`: a C compiler for darwin, and the text of libSystem's interface.
 
-use super::{MINIMUM_MACOS, command};
+use super::MINIMUM_MACOS;
+use crate::command;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -92,11 +93,15 @@ impl Ziglang {
     }
 }
 
-fn cache_folder() -> Result<PathBuf> {
+/// The folder in the user's cache that tools are kept in; it exists.
+///
+/// # Errors
+/// If the user has none, or it cannot be made.
+pub(crate) fn cache_folder() -> Result<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| env::home_dir().map(|home| home.join(".cache")))
-        .context("neither XDG_CACHE_HOME nor HOME is set; ziglang is kept in the cache folder")?
+        .context("neither XDG_CACHE_HOME nor HOME is set; tools are kept in the cache folder")?
         .join("vedette");
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     Ok(cache)

@@ -26,6 +26,7 @@ mod image;
 mod libsystem;
 mod macho;
 mod measure;
+mod objc;
 mod os_log;
 mod scenario;
 mod started;

@@ -1,6 +1,6 @@
 //! Import by name: which function or variable of ours, or of the host, the image is given.
 
-use crate::{blocks, bsm, endpoint_security, libsystem, os_log};
+use crate::{blocks, bsm, endpoint_security, libsystem, objc, os_log};
 use std::ffi::CString;
 use std::fmt;
 
@@ -55,8 +55,14 @@ pub(crate) fn address(symbol: &str) -> Option<usize> {
 
 fn stand_in(symbol: &str) -> Option<usize> {
     let name = plain(symbol);
-    let libraries =
-        [libsystem::symbol, blocks::symbol, bsm::symbol, endpoint_security::symbol, os_log::symbol];
+    let libraries = [
+        libsystem::symbol,
+        blocks::symbol,
+        bsm::symbol,
+        endpoint_security::symbol,
+        objc::symbol,
+        os_log::symbol,
+    ];
     libraries.into_iter().find_map(|library| library(name))
 }
 

@@ -1,15 +1,16 @@
-//! libdispatch: semaphores, on which std parks a thread.
+//! libdispatch: semaphores, on which std parks a thread, and queues as names that other stand-ins are given.
 //!
-//! Models: create, signal, wait with a time of `dispatch_time`, retain, release. Not: queues, sources, blocks.
+//! Models: create, signal, wait with a time of `dispatch_time`, retain, release. Not: work on queues, sources, blocks.
 
 use super::time::monotonic;
 use crate::symbols::exports;
-use std::ffi::c_long;
+use std::ffi::{c_char, c_long, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 exports! {
+    "dispatch_queue_create" => dispatch_queue_create,
     "dispatch_release" => dispatch_release,
     "dispatch_retain" => dispatch_retain,
     "dispatch_semaphore_create" => dispatch_semaphore_create,
@@ -26,6 +27,11 @@ struct Semaphore {
 
 const DISPATCH_TIME_NOW: u64 = 0;
 const DISPATCH_TIME_FOREVER: u64 = u64::MAX;
+
+/// Nothing is put on it here, so it is but something to retain and release.
+extern "C" fn dispatch_queue_create(_label: *const c_char, _attributes: *const c_void) -> *mut Semaphore {
+    dispatch_semaphore_create(0)
+}
 
 extern "C" fn dispatch_semaphore_create(value: c_long) -> *mut Semaphore {
     let references = AtomicUsize::new(1);

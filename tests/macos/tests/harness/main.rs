@@ -3,6 +3,7 @@
 
 mod doctor;
 mod equality;
+mod extension;
 mod figures;
 mod imports;
 mod live;

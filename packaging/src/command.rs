@@ -7,7 +7,7 @@ use std::process::Command;
 ///
 /// # Errors
 /// If it cannot be started, or ends with another status than 0.
-pub(super) fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start {}", shown(command)))?;
     if !status.success() {
         bail!("{} ended with {status}", shown(command));
@@ -19,7 +19,7 @@ pub(super) fn run(command: &mut Command) -> Result<()> {
 ///
 /// # Errors
 /// As `run`, and if what it wrote is not UTF-8.
-pub(super) fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", shown(command)))?;
     if !output.status.success() {
         bail!(
