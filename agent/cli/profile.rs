@@ -129,7 +129,11 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
     }
     let mut partial = path.to_owned().into_os_string();
     partial.push(".partial");
-    std::fs::write(&partial, bytes).with_context(cannot)?;
+    // One that a kill has left, or that somebody put there to lead elsewhere.
+    let _ = std::fs::remove_file(&partial);
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).open(&partial).with_context(cannot)?;
+    file.write_all(bytes).with_context(cannot)?;
     std::fs::rename(&partial, path).with_context(cannot)?;
     Ok(true)
 }

@@ -5,11 +5,9 @@ mod sensor;
 
 use std::path::Path;
 
-use plist::Value;
-
 use super::extensions::{self, Extension};
 use super::mac::Mac;
-use super::profiles::Profiles;
+use super::profiles::{Profiles, parse_xml};
 use super::{Check, Verdict};
 use crate::program::Take;
 use crate::readable::visible;
@@ -187,7 +185,7 @@ fn extension(facts: &Facts<'_>) -> Check {
 /// Returns version and build of the extension in the app, as `systemextensionsctl` writes them.
 fn installed_version(mac: &dyn Mac) -> Option<String> {
     let bytes = mac.file(&identity::extension().join("Contents/Info.plist")).ok()??;
-    let root: Value = plist::from_bytes(&bytes).ok()?;
+    let root = parse_xml(&bytes).ok()?;
     let text = |key: &str| root.as_dictionary()?.get(key)?.as_string().map(str::to_owned);
     Some(format!("{}/{}", text("CFBundleShortVersionString")?, text("CFBundleVersion")?))
 }

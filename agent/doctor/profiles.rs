@@ -38,11 +38,7 @@ impl Profiles {
         let Some(start) = output.find("<?xml").or_else(|| output.find("<plist")) else {
             return Ok(Profiles::default());
         };
-        let output = &output.as_bytes()[start..];
-        if !is_shallow(output) {
-            return Err("it nests deeper than profiles do".to_owned());
-        }
-        let root: Value = plist::from_bytes(output).map_err(|error| error.to_string())?;
+        let root = parse_xml(&output.as_bytes()[start..])?;
         let mut payloads = Vec::new();
         for profile in list(root.as_dictionary().and_then(|root| root.get("_computerlevel"))) {
             for item in list(profile.get("ProfileItems")) {
@@ -98,6 +94,21 @@ impl Profiles {
     fn of(&self, kind: &str) -> impl Iterator<Item = &Dictionary> {
         self.payloads.iter().filter(move |(own, _)| own == kind).map(|(_, content)| content)
     }
+}
+
+/// Reads a property list of the XML kind, which is what macOS's programs and our bundles write.
+///
+/// # Errors
+/// It is none, or nests deeper than what is read here; why.
+pub(super) fn parse_xml(bytes: &[u8]) -> Result<Value, String> {
+    // In a binary one an object can be in itself.
+    if bytes.starts_with(b"bplist") {
+        return Err("it is a binary property list".to_owned());
+    }
+    if !is_shallow(bytes) {
+        return Err("it nests deeper than profiles do".to_owned());
+    }
+    plist::from_bytes(bytes).map_err(|error| error.to_string())
 }
 
 /// `Value` has no bound of its own, and what is freed with it is freed by recursion.
