@@ -1,16 +1,23 @@
 //! Messages that are not evaluated: each is counted, whoever lost it.
 
-use super::sensor::{ALERTS, CONFIGURATION, HEALTH, HOST, Mac};
+use super::sensor::{ALERTS, CONFIGURATION, HEALTH, HOST, Mac, STATUS};
 use super::{Setup, shown};
 use serde_json::{Value, json};
 
 #[test]
 fn of_a_flood_execs_are_kept_longest_and_the_rest_is_counted() {
     let Some(setup) = Setup::from_environment("a full queue") else { return };
-    let run = Mac::new("process where false").run(&setup, "flood.toml");
     // Nothing is taken out meanwhile. Of ten thousand forks and execs in turn, the first 6,144 find the queue of 8,192
     // less than three quarters full; then 2,048 execs do, and no fork.
     let (kept_forks, kept_execs) = (3072, 3072 + 2048);
+    let mac = Mac::new("process where false");
+    let mut sensor = mac.start(&setup, "flood.toml");
+    sensor.wait_for("report", "told all");
+    // What has waited is evaluated before the end, however slow the machine.
+    let evaluated =
+        |status: &str| serde_json::from_str::<Value>(status).ok()?["events"]["evaluated"].as_u64();
+    sensor.wait_until(STATUS, |status| evaluated(status) >= Some(kept_forks + kept_execs));
+    let run = sensor.end();
     assert_eq!(run.delivered, Some(20_000));
     assert_eq!((run.dropped("fork"), run.dropped("exec")), (10_000 - kept_forks, 10_000 - kept_execs));
     assert_eq!(run.evaluated(), kept_forks + kept_execs);
@@ -62,10 +69,10 @@ fn a_loss_during_an_install_names_package_and_busiest_process() {
     let run = mac.run(&setup, "lost-during-install.toml");
     let [alert] = &run.alerts[..] else { panic!("one: {:?}", run.alerts) };
     assert_eq!((&alert["rule"]["id"], &alert["vedette"]["gap"]), (&json!(RULE), &json!(true)));
-    assert_eq!(
-        alert["vedette"]["loss"],
-        json!({ "missing": 500, "messages": 151, "of_busiest": 150, "sessions": 1 })
-    );
+    let loss = &alert["vedette"]["loss"];
+    assert_eq!((&loss["missing"], &loss["sessions"]), (&json!(500), &json!(1)));
+    // All but one message are of what make is responsible for; how many came by then, the machine's speed says.
+    assert_eq!(loss["messages"].as_u64(), loss["of_busiest"].as_u64().map(|of_busiest| of_busiest + 1));
     assert_eq!((&alert["process"]["name"], &alert["user"]["id"]), (&json!("make"), &json!("501")));
     assert_eq!(alert["vedette"]["package"]["identifier"], "com.example.tool");
     // A replay of what the sensor recorded decides as it did.
