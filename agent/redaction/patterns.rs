@@ -28,6 +28,9 @@ const CONTEXTS: &[&str] = &[
     r#"\b(?:echo|printf)\s+(?:-[a-z]+\s+)*(?:"(?P<s>[^"]+)"|'(?P<s2>[^']+)'|(?P<s3>[^\s|'"]+))\s*\|\s*(?:\S*/)?sudo\s+(?:-\S+\s+)*-[A-Za-z]*S"#,
 ];
 
+/// What one of stands in each secret of [`FORMS`]: to look for these takes a fraction of the time.
+const MARKERS: &str = "A[KSBC][IC]A|gh[pousr]_|github_pat_|gl[a-z]{2,3}-|xox|hooks\\.slack|AIza|ya29|k_(?:live|test)_|sk-|npm_|dop_|eyJ|PRIVATE";
+
 /// See [`CONTEXTS`].
 const TELLING: [char; 4] = ['=', ':', '"', '|'];
 
@@ -95,6 +98,8 @@ impl Group {
 }
 
 static BY_CONTEXT: LazyLock<Group> = LazyLock::new(|| Group::new(CONTEXTS));
+static MARKER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(MARKERS).expect("they are constants that a test compiles"));
 static BY_FORM: LazyLock<Group> = LazyLock::new(|| Group::new(FORMS));
 
 /// Compiles a pattern of an administrator: a regular expression, whose first group, or the whole of it where it has none,
@@ -136,8 +141,7 @@ impl Patterns {
     /// Returns where secrets stand that are told by their own form alone.
     pub(super) fn find_by_form(&self, text: &str) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        // The shortest form has more.
-        if text.len() >= SHORTEST_FORM {
+        if text.len() >= SHORTEST_FORM && MARKER.is_match(text) {
             BY_FORM.find(text, &mut found);
         }
         for regex in &self.0 {
