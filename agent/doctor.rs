@@ -6,6 +6,7 @@
 mod checks;
 mod extensions;
 mod mac;
+mod probed;
 mod profiles;
 mod recorded;
 mod system;
@@ -15,6 +16,7 @@ mod tests;
 use serde_json::{Value as Json, json};
 
 pub use self::mac::{Mac, Metadata};
+pub use self::probed::probed;
 pub use self::recorded::Recorded;
 pub use self::system::System;
 
@@ -31,6 +33,8 @@ pub struct Check {
     pub found: String,
     /// The one next step, where there is one.
     pub next: Option<String>,
+    /// What it goes by, a line each, where that is of use to others.
+    pub evidence: Vec<String>,
 }
 
 /// Whether a thing is as it should be.
@@ -70,13 +74,17 @@ pub fn document(checks: &[Check]) -> Json {
     let list: Vec<Json> = checks
         .iter()
         .map(|check| {
-            json!({
+            let mut document = json!({
                 "id": check.id,
                 "title": check.title,
                 "status": check.verdict.text(),
                 "found": check.found,
                 "next": check.next,
-            })
+            });
+            if !check.evidence.is_empty() {
+                document["evidence"] = check.evidence.clone().into();
+            }
+            document
         })
         .collect();
     json!({

@@ -147,6 +147,7 @@ run uname -r
 
 row "event 154's payload: families"
 run grep source_chosen "$health"
+run "$vedette" doctor --probe-network --json
 run grep '"what":"network"' "$health"
 
 row "its ports stand in one order for each transport"

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::output;
+use crate::config::{self, Paths};
 use crate::doctor::{self, Check, Recorded, Verdict};
+use crate::network::probe;
 use crate::readable::{Style, visible};
 
 /// What `vedette doctor` takes.
@@ -21,6 +23,9 @@ pub(super) struct Arguments {
     /// Judge what was recorded of a Mac in this folder (mac.toml), on any system
     #[arg(long, value_name = "DIR")]
     recorded: Option<PathBuf>,
+    /// Also try each network source with connections of our own, and show what it told; takes some seconds, needs root
+    #[arg(long, conflicts_with = "recorded")]
+    probe_network: bool,
 }
 
 /// Says what keeps the sensor from working. The exit code is 0 if nothing fails, 1 if something does.
@@ -28,10 +33,14 @@ pub(super) struct Arguments {
 /// # Errors
 /// This is no Mac, the recording cannot be read, or standard output cannot be written.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let checks = match &arguments.recorded {
+    let mut checks = match &arguments.recorded {
         Some(folder) => doctor::examine(&Recorded::read(folder).map_err(anyhow::Error::msg)?),
         None => here()?,
     };
+    if arguments.probe_network {
+        let status = config::load(&Paths::standard()).config.status.file;
+        checks.extend(doctor::probed(&probe::reports(&status)));
+    }
     match output::style(arguments.json) {
         Some(style) if !arguments.plist => {
             std::io::stdout().lock().write_all(page(&checks, style).as_bytes())?;
@@ -70,6 +79,10 @@ fn page(checks: &[Check], style: Style) -> String {
         row(&mut page, &format!("{word}  {:<TITLE$}", check.title), &check.found, style.width);
         if let Some(next) = &check.next {
             row(&mut page, &format!("      {:<TITLE$}", "  next"), next, style.width);
+        }
+        // Raw messages are for programs.
+        for line in check.evidence.iter().filter(|line| !line.starts_with("raw ")) {
+            row(&mut page, &format!("      {:<TITLE$}", ""), line, style.width);
         }
     }
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
@@ -115,6 +128,11 @@ mod tests {
             verdict,
             found: found.to_owned(),
             next: next.map(str::to_owned),
+            evidence: if verdict == Verdict::Warn {
+                vec!["raw 00".into(), "seen".into()]
+            } else {
+                Vec::new()
+            },
         };
         let checks = [
             check(Verdict::Pass, "as it is", None),
@@ -127,6 +145,7 @@ mod tests {
         ];
         let expected = "pass  a title            as it is\n\
                         warn  a title            so so\n        next             look\n\
+                        \x20                        seen\n\
                         FAIL  a title            a\\u{1b}[2J\\nb is broken, which\n\
                         \x20                        takes more room than there is\n\
                         \x20                        in a line\n        next             mend it\n\

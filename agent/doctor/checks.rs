@@ -51,23 +51,30 @@ pub(super) fn all(mac: &dyn Mac) -> Vec<Check> {
 }
 
 /// Makes checks of one kind.
-struct About {
-    id: &'static str,
-    title: &'static str,
+pub(super) struct About {
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
 }
 
 impl About {
-    fn pass(&self, found: impl AsRef<str>) -> Check {
+    pub(super) fn pass(&self, found: impl AsRef<str>) -> Check {
         let found = shown(found.as_ref());
-        Check { id: self.id, title: self.title, verdict: Verdict::Pass, found, next: None }
+        Check {
+            id: self.id,
+            title: self.title,
+            verdict: Verdict::Pass,
+            found,
+            next: None,
+            evidence: Vec::new(),
+        }
     }
 
-    fn warn(&self, found: impl AsRef<str>, next: impl AsRef<str>) -> Check {
+    pub(super) fn warn(&self, found: impl AsRef<str>, next: impl AsRef<str>) -> Check {
         let next = Some(shown(next.as_ref()));
         Check { verdict: Verdict::Warn, next, ..self.pass(found) }
     }
 
-    fn fail(&self, found: impl AsRef<str>, next: impl AsRef<str>) -> Check {
+    pub(super) fn fail(&self, found: impl AsRef<str>, next: impl AsRef<str>) -> Check {
         Check { verdict: Verdict::Fail, ..self.warn(found, next) }
     }
 }

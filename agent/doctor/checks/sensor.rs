@@ -138,7 +138,11 @@ fn network(status: &Status) -> Check {
             format!("{message}: no rule on connections fires"),
             "set `network.source` to \"auto\", if it is set; then restart the Mac",
         ),
-        _ => about.warn(message, "look again in a minute"),
+        _ => {
+            let next =
+                "look again in a minute; `sudo vedette doctor --probe-network` tries the sources by itself";
+            about.warn(message, next)
+        }
     }
 }
 
