@@ -8,9 +8,13 @@ use eql::{FieldId, Scalar, Value};
 /// is meant, text with escapes and lists, is made at its first read and kept.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
-    /// By field; several of one field in their order.
+    /// A bit for each of the first 128 fields: whether it has a value.
+    present: u128,
+    /// One for each field that has a value, by field.
     places: Box<[ValuePlace]>,
-    /// By the index of the first place of its field.
+    /// The values of fields that have several, in their order.
+    several: Box<[ValuePlace]>,
+    /// By the index of its field's place.
     made: Box<[(u32, OnceLock<Made>)]>,
 }
 
@@ -40,6 +44,8 @@ pub(crate) enum ValueForm {
     Number,
     /// `true` or `false`.
     Boolean(bool),
+    /// There are several: the bytes are places among the several values.
+    Several,
     /// It stands nowhere, or was read already.
     Made,
 }
@@ -53,15 +59,49 @@ enum Made {
 impl Values {
     /// Takes places of values, in the order of the line. All of them must be readable there.
     pub(crate) fn at(places: &mut [ValuePlace]) -> Self {
+        // The values of a field mostly follow each other. Where they do not, they are made to.
+        let values = Self::in_runs(places);
+        if values.places.is_sorted_by(|one, next| one.field < next.field) {
+            return values;
+        }
         places.sort_unstable_by_key(|place| (place.field, place.start));
-        let is_made = |at: &usize| {
-            let place = &places[*at];
-            let same = |other: Option<&ValuePlace>| other.is_some_and(|other| other.field == place.field);
-            let begins = *at == 0 || !same(places.get(at - 1));
-            begins && (place.form == ValueForm::Escaped || same(places.get(at + 1)))
-        };
-        let made = (0..places.len()).filter(is_made).map(|at| (at as u32, OnceLock::new())).collect();
-        Values { places: (&*places).into(), made }
+        Self::in_runs(places)
+    }
+
+    /// Takes places whose values of one field follow each other; fields that come again are out of order.
+    fn in_runs(places: &[ValuePlace]) -> Self {
+        let mut values =
+            Values { present: 0, places: Box::default(), several: Box::default(), made: Box::default() };
+        let mut single = Vec::with_capacity(places.len());
+        let mut several = Vec::new();
+        let mut by_rank = true;
+        for run in places.chunk_by(|one, next| one.field == next.field) {
+            let field = run[0].field;
+            by_rank &= field.0 < 128 && values.present & bit(field) == 0;
+            values.present |= bit(field);
+            if let [place] = run {
+                single.push(*place);
+                continue;
+            }
+            let start = several.len() as u32;
+            several.extend_from_slice(run);
+            single.push(ValuePlace { field, start, end: several.len() as u32, form: ValueForm::Several });
+        }
+        if by_rank {
+            // Each goes where its rank among the fields says: no comparisons.
+            let mut ranked = single.clone();
+            for place in &single {
+                ranked[values.rank(place.field)] = *place;
+            }
+            single = ranked;
+        }
+        let is_made =
+            |(_, place): &(usize, &ValuePlace)| matches!(place.form, ValueForm::Escaped | ValueForm::Several);
+        values.made =
+            single.iter().enumerate().filter(is_made).map(|(at, _)| (at as u32, OnceLock::new())).collect();
+        values.places = single.into();
+        values.several = several.into();
+        values
     }
 
     /// Takes values that stand nowhere; several of one field keep their order.
@@ -83,21 +123,29 @@ impl Values {
             made.push((places.len() as u32, OnceLock::from(value)));
             places.push(ValuePlace { field, start: 0, end: 0, form: ValueForm::Made });
         }
-        Values { places: places.into(), made: made.into() }
+        let present = places.iter().fold(0, |all, place: &ValuePlace| all | bit(place.field));
+        Values { present, places: places.into(), several: Box::default(), made: made.into() }
     }
 
     /// Returns the value of `field` in `line`, which the places are of.
     pub(crate) fn get<'d>(&'d self, field: FieldId, line: &'d str) -> Value<'d> {
-        let at = self.places.partition_point(|place| place.field < field);
-        let Some(place) = self.places.get(at).filter(|place| place.field == field) else {
-            return Value::Missing;
+        let at = if field.0 < 128 {
+            if self.present & bit(field) == 0 {
+                return Value::Missing;
+            }
+            self.rank(field)
+        } else {
+            match self.places.binary_search_by_key(&field, |place| place.field) {
+                Ok(at) => at,
+                Err(_) => return Value::Missing,
+            }
         };
-        let single = self.places.get(at + 1).is_none_or(|next| next.field != field);
+        let Some(place) = self.places.get(at) else { return Value::Missing };
         match place.form {
-            ValueForm::Text if single => Value::Str(place.text(line)),
-            ValueForm::Boolean(value) if single => Value::Bool(value),
-            ValueForm::Integer | ValueForm::Number if single => place.number(line),
-            _ => match self.made(at, line) {
+            ValueForm::Text => Value::Str(place.text(line)),
+            ValueForm::Boolean(value) => Value::Bool(value),
+            ValueForm::Integer | ValueForm::Number => place.number(line),
+            ValueForm::Escaped | ValueForm::Several | ValueForm::Made => match self.made(at, line) {
                 Some(Made::One(scalar)) => Value::from(scalar),
                 Some(Made::List(list)) => Value::List(list),
                 None => Value::Missing,
@@ -105,39 +153,39 @@ impl Values {
         }
     }
 
+    /// How many of the fields before `field`, one of the first 128, have a value.
+    fn rank(&self, field: FieldId) -> usize {
+        (self.present & (bit(field) - 1)).count_ones() as usize
+    }
+
     /// Returns the fields that have a value, in order.
     pub fn fields(&self) -> impl Iterator<Item = FieldId> {
-        let mut previous = None;
-        self.places
-            .iter()
-            .map(|place| place.field)
-            .filter(move |field| previous.replace(*field) != Some(*field))
+        self.places.iter().map(|place| place.field)
     }
 
     /// Returns about how many bytes they take, made ones as if they were.
     pub(crate) fn weight(&self) -> usize {
-        let made = |place: &ValuePlace| size_of::<Scalar>() + (place.end - place.start) as usize;
-        size_of_val(&*self.places)
-            + size_of_val(&*self.made)
-            + if self.made.is_empty() { 0 } else { self.places.iter().map(made).sum() }
+        let made = |place: &ValuePlace| size_of::<Scalar>() + 16 + (place.end - place.start) as usize;
+        size_of_val(&*self.places) + size_of_val(&*self.made) + self.several.iter().map(made).sum::<usize>()
     }
 
-    /// Returns what is made of the places from `first` on.
-    fn made(&self, first: usize, line: &str) -> Option<&Made> {
-        let own = self.made.binary_search_by_key(&(first as u32), |(at, _)| *at).ok()?;
-        Some(self.made[own].1.get_or_init(|| {
-            let field = self.places[first].field;
-            let mut list: Vec<Scalar> = self.places[first..]
-                .iter()
-                .take_while(|place| place.field == field)
-                .filter_map(|place| place.scalar(line))
-                .collect();
-            match list.len() {
-                1 => Made::One(list.remove(0)),
-                _ => Made::List(list.into()),
+    /// Returns what is made of a field's place.
+    fn made(&self, at: usize, line: &str) -> Option<&Made> {
+        let own = self.made.binary_search_by_key(&(at as u32), |(at, _)| *at).ok()?;
+        let place = &self.places[at];
+        Some(self.made[own].1.get_or_init(|| match place.form {
+            ValueForm::Several => {
+                let values = self.several.get(place.start as usize..place.end as usize).unwrap_or_default();
+                Made::List(values.iter().filter_map(|value| value.scalar(line)).collect())
             }
+            _ => place.scalar(line).map_or_else(|| Made::List(Box::default()), Made::One),
         }))
     }
+}
+
+/// The bit of one of the first 128 fields; none for others.
+fn bit(field: FieldId) -> u128 {
+    1u128.checked_shl(field.0).unwrap_or(0)
 }
 
 impl ValuePlace {
@@ -162,7 +210,7 @@ impl ValuePlace {
             }
             ValueForm::Integer | ValueForm::Number => self.number(line).to_scalar(),
             ValueForm::Boolean(value) => Some(Scalar::Bool(value)),
-            ValueForm::Made => None,
+            ValueForm::Several | ValueForm::Made => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask …`: the build steps that cargo alone cannot do.
 
+mod bench;
 mod command;
 mod macho;
 mod macos;
@@ -28,6 +29,8 @@ enum Task {
     Pkg(Box<pkg::PkgArgs>),
     /// Check a package part by part, on any system.
     VerifyPkg(verify::VerifyArgs),
+    /// What Vedette costs, beside other programs, over generated recordings
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Task::Macos(task) => macos::run(&task),
         Task::Pkg(arguments) => pkg::run(&arguments),
         Task::VerifyPkg(arguments) => verify::run(&arguments),
+        Task::Bench(options) => bench::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -117,7 +117,7 @@ impl Shares {
 
     fn class(&self, clause: &Clause) -> Class {
         let shared = self.largest(clause);
-        let rare = shared <= (self.terms / 32).max(8);
+        let rare = shared <= (self.terms / 16).max(16);
         let parts = clause.iter().any(|witness| matches!(witness.test, Test::Contains(_)));
         let fields = clause.iter().any(|witness| witness.test == Test::Present);
         match (fields, parts) {

@@ -1,0 +1,52 @@
+//! The rules to measure with, in the language of each program.
+
+use std::fs;
+use std::path::Path;
+
+/// The seed rule: a package's script starts a shell, and a download tool of the same user connects out.
+pub(crate) const SEED: &str = r#"sequence by host.id, user.id with maxspan=30s
+  [process where event.type == "start" and event.action == "exec" and process.name in ("bash", "sh", "zsh") and process.parent.name == "package_script_service"]
+  [network where event.type == "start" and event.action == "connection_attempted" and process.name in ("curl", "osascript")]"#;
+
+/// Which of a term's conditions comes first. All rules share the values of `event.action`; of `process.name` none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// `event.action`, `process.name`.
+    Action,
+    /// `process.name`, `event.action`.
+    Name,
+}
+
+/// Writes the seed rule and `others` generated ones into `folder`, which is made anew.
+pub(crate) fn write(folder: &Path, others: usize, order: Order) -> std::io::Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("seed.toml"), rule("seed", 0, SEED))?;
+    for number in 1..=others {
+        let term = |category: &str, action: &str, name: &str| {
+            let action = format!(r#"event.action == "{action}""#);
+            let name = format!(r#"process.name == "{name}-{number}""#);
+            match order {
+                Order::Action => format!(r#"{category} where {action} and {name}"#),
+                Order::Name => format!(r#"{category} where {name} and {action}"#),
+            }
+        };
+        let query = format!(
+            "sequence by host.id, user.id with maxspan=30s\n  [{}]\n  [{}]",
+            term("process", "exec", "tool"),
+            term("network", "connection_attempted", "fetch")
+        );
+        fs::write(folder.join(format!("generated-{number}.toml")), rule("generated", number, &query))?;
+    }
+    Ok(())
+}
+
+fn rule(name: &str, number: usize, query: &str) -> String {
+    format!(
+        "[rule]\nrule_id = \"00000000-0000-4000-8000-{number:012}\"\nname = \"{name} {number}\"\n\
+         description = \"Made to measure with.\"\nlanguage = \"eql\"\ntype = \"eql\"\nrisk_score = 21\n\
+         severity = \"low\"\nversion = 1\nquery = '''\n{query}\n'''\n"
+    )
+}
