@@ -222,7 +222,7 @@ fn a_note_that_is_found_keeps_the_source_off_on_that_build() {
 }
 
 #[test]
-fn ten_thousand_connections_a_second_are_all_seen() {
+fn of_ten_thousand_connections_a_second_each_is_evaluated_or_counted() {
     let Some(setup) = Setup::from_environment("a flood of connections") else { return };
     let mac = Mac::new("process where false");
     let mut sensor = mac.start(&setup, "network-flood.toml");
@@ -230,13 +230,13 @@ fn ten_thousand_connections_a_second_are_all_seen() {
     sensor.let_go_on("go on");
     sensor.wait_for("report", "told all");
     let run = sensor.end();
-    assert_eq!(network(&run)["received"], 30_000, "{}", network(&run));
-    assert_eq!(
-        (&network(&run)["dropped"], &network(&run)["missing"]),
-        (&serde_json::json!({}), &serde_json::json!({}))
-    );
-    // Each begins and ends.
-    assert!(run.evaluated() >= 60_000, "{}", run.evaluated());
+    // Each begins and ends. How many a busy machine has time for, this does not say.
+    let dropped = network(&run)["dropped"]["connection"].as_u64().unwrap_or(0);
+    let known = run.evaluated() + dropped;
+    // The probe's own connections end too.
+    assert!((60_000..60_010).contains(&known), "{known}: {}", network(&run));
+    assert!(run.evaluated() > 10_000, "{}", network(&run));
+    assert_eq!(network(&run)["missing"], serde_json::json!({}));
 }
 
 #[test]
