@@ -223,7 +223,7 @@ impl Live {
             self.left[super::endpoint_security::kind(&message)] += 1;
         }
         if let Some(network) = &mut self.network {
-            network.end(&mut self.sensor);
+            network.end(&mut self.sensor, until);
         }
         self.count();
         let Live { sensor, source, timebase, .. } = self;

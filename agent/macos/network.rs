@@ -8,6 +8,7 @@ mod check;
 mod trial;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use endpoint_sec::Message;
 
@@ -218,14 +219,21 @@ impl Network {
         self.count(sensor);
     }
 
-    /// Evaluates whatever waits, and takes the notes back: the sensor ends in an orderly way.
-    pub(super) fn end(&mut self, sensor: &mut Sensor) {
-        while let Some(sightings) = self.sightings()
+    /// Evaluates what waits, as far as there is time, and takes the notes back: the sensor ends in an orderly way.
+    pub(super) fn end(&mut self, sensor: &mut Sensor, until: Instant) {
+        while Instant::now() < until
+            && let Some(sightings) = self.sightings()
             && let Ok(sighting) = sightings.try_recv()
         {
             self.sighting(sighting);
         }
-        self.release(i64::MAX, sensor);
+        while Instant::now() < until
+            && let Some(waiting) = self.reorder.pop(i64::MAX)
+        {
+            self.evaluate(waiting, sensor);
+        }
+        let left = self.reorder.len() + self.sightings().map_or(0, crossbeam_channel::Receiver::len);
+        self.counts.dropped += left as u64;
         self.count(sensor);
         for name in [ES, NTSTAT] {
             self.take_back(name);
@@ -432,15 +440,19 @@ impl Network {
     }
 
     fn release(&mut self, now: i64, sensor: &mut Sensor) {
-        while let Some(Waiting { flow, begins }) = self.reorder.pop(now) {
-            if let Some((pid, connection, tick)) = begins {
-                if !self.once.is_new(NTSTAT, pid, &connection, tick) {
-                    continue;
-                }
-                self.counts.received += 1;
-            }
-            sensor.observe_flow(flow);
+        while let Some(waiting) = self.reorder.pop(now) {
+            self.evaluate(waiting, sensor);
         }
+    }
+
+    fn evaluate(&mut self, Waiting { flow, begins }: Waiting, sensor: &mut Sensor) {
+        if let Some((pid, connection, tick)) = begins {
+            if !self.once.is_new(NTSTAT, pid, &connection, tick) {
+                return;
+            }
+            self.counts.received += 1;
+        }
+        sensor.observe_flow(flow);
     }
 
     /// Brings the counts to the status.
