@@ -141,8 +141,10 @@ impl Delivery {
     /// Replaces a small file that everyone may read, such as the status, as a whole; only the newest text counts.
     pub fn replace(&self, path: PathBuf, trust: Trust, text: String) {
         let mut state = self.shared.lock();
+        let waiting = state.replacements.len();
         state.replacements.retain(|replacement| replacement.path != path);
         state.replacements.push(Replacement { path, trust, text });
+        state.replacing = state.replacing + state.replacements.len() - waiting;
         drop(state);
         self.shared.changed.notify_one();
     }
@@ -159,8 +161,11 @@ impl Delivery {
         let until = Instant::now() + within;
         self.shared.lock().hurry = true;
         self.shared.changed.notify_one();
-        while self.shared.lock().queues.iter().any(|queue| queue.status.waiting > 0) && Instant::now() < until
-        {
+        let waits = || {
+            let state = self.shared.lock();
+            state.replacing > 0 || state.queues.iter().any(|queue| queue.status.waiting > 0)
+        };
+        while waits() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -197,6 +202,8 @@ struct Shared {
 struct State {
     queues: Vec<Queue>,
     replacements: Vec<Replacement>,
+    /// How many of them are not written yet, those that the thread has taken included.
+    replacing: usize,
     /// Whether everything is to be synced at once.
     hurry: bool,
     /// Until when to go on after being told to stop.
@@ -288,11 +295,12 @@ impl<D: Disk> Writer<D> {
     fn run(&mut self) {
         loop {
             let (stop, hurry, replacements) = self.take();
-            for replacement in replacements {
+            for replacement in &replacements {
                 if let Err(error) = replacement.write() {
                     log::warn!(target: "sensor", "{}: {error}", replacement.path.display());
                 }
             }
+            self.shared.lock().replacing -= replacements.len();
             let mut more = false;
             for lane in &mut self.lanes {
                 more |= lane.work(&self.shared, &mut self.delivered, hurry || stop.is_some());
