@@ -114,9 +114,12 @@ fn every_field_of_an_alert_is_mapped() {
 }
 
 #[test]
-fn the_shippers_configurations_are_of_their_languages() {
+fn configurations_of_other_programs_are_of_their_languages() {
     let folder = root().join("packaging/ship");
-    for name in ["filebeat.yml", "elastic-agent.yml", "fluent-bit.yaml"] {
+    let workflows = "../../.github/workflows";
+    let workflows = ["linux.yml", "macos.yml"].map(|name| format!("{workflows}/{name}"));
+    let shippers = ["filebeat.yml", "elastic-agent.yml", "fluent-bit.yaml"].map(str::to_owned);
+    for name in shippers.iter().chain(&workflows) {
         let text = fs::read_to_string(folder.join(name)).expect(name);
         let events = Parser::new_from_str(&text).collect::<Result<Vec<_>, _>>();
         let events = events.unwrap_or_else(|error| panic!("{name}: {error}"));
