@@ -38,7 +38,7 @@ pub use recorded::{Change, Recorded};
 pub const MAX_PROCESSES: usize = 16_384;
 
 /// How many bytes of images are kept.
-pub const MAX_BYTES: usize = 16 << 20;
+pub const MAX_BYTES: usize = 12 << 20;
 
 /// How many images of one process are kept, the newest.
 pub const MAX_IMAGES: usize = 16;
