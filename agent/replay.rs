@@ -12,7 +12,7 @@ use crate::event::{Event, Host};
 use crate::normaliser::{self, Normaliser};
 use crate::observation::Observation;
 use crate::redaction::Redactor;
-use crate::source::{Counters, Decoder, Item, Lines, Merge, ParallelMerge, Problem};
+use crate::source::{Counters, Decoder, Item, Lines, Merge, Problem};
 
 /// How a replay runs.
 #[derive(Clone, Debug, Default)]
@@ -91,13 +91,11 @@ pub fn run<B>(
         }
         ControlFlow::Continue(())
     };
-    let (mut flow, read) = if options.jobs > 1 {
-        let mut merge = ParallelMerge::new(&decoder, files, options.jobs);
-        (merge.try_for_each(show), merge.counters().clone())
-    } else {
-        let mut merge = Merge::new(decoder, files);
-        (merge.try_for_each(show), merge.counters().clone())
+    let mut merge = match options.jobs {
+        0 | 1 => Merge::new(decoder, files),
+        jobs => Merge::ahead(decoder, files, jobs),
     };
+    let mut flow = merge.try_for_each(show);
     if let Some(normaliser) = recorded.normaliser() {
         if flow.is_continue() {
             detector.finish(normaliser, &mut alerts);
@@ -109,7 +107,7 @@ pub fn run<B>(
         summary.repeated = detector.repeated();
         summary.processes_evicted = normaliser.table().counts().evicted;
     }
-    summary.read = read;
+    summary.read = merge.counters().clone();
     (summary, flow.break_value())
 }
 

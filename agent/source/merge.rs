@@ -3,9 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use super::ahead::{self, Ahead};
 use super::{Decoded, Decoder, Lines, NotEvaluated, Problem};
-use crate::observation::{Document, MessageEvent, Observation};
+use crate::observation::{MessageEvent, Observation};
 
 /// How many names of event kinds are counted one by one; they come from the recording, so they are bounded.
 const MAX_KINDS: usize = 256;
@@ -14,7 +16,7 @@ const MAX_KINDS: usize = 256;
 /// files, then of their lines. A file that is not in the order of time keeps its own order.
 pub struct Merge {
     decoder: Decoder,
-    files: Vec<Head>,
+    files: Vec<File>,
     counters: Counters,
 }
 
@@ -60,25 +62,49 @@ pub struct Counters {
     pub more: u64,
 }
 
-/// A file, and what is known of its next event.
-struct Head {
-    lines: Lines,
-    next: Next,
+struct File {
+    name: Arc<str>,
+    input: Input,
+    /// The next event with its line's number, where it was read and others come first.
+    head: Option<(u64, Observation<'static>)>,
 }
 
-enum Next {
-    /// The line was decoded to learn the event's time; the message borrows from it, so it is decoded again
-    /// when its turn comes. Within a run of events from one file this does not happen.
-    Message,
-    /// The document owns what it holds.
-    Document(Document),
+/// Where a file's entries come from.
+enum Input {
+    /// Lines that are decoded when they are asked for.
+    Lines(Lines),
+    /// Lines that other threads decode ahead.
+    Ahead(Ahead),
+}
+
+/// What a line that is not blank holds.
+pub(super) enum Entry<'a> {
+    Observation(Observation<'a>),
+    NotEvaluated(NotEvaluated),
+    Problem(Problem),
 }
 
 impl Merge {
     /// Merges `files`, decoding their lines with `decoder`.
     pub fn new(decoder: Decoder, files: Vec<Lines>) -> Self {
-        let files = files.into_iter().map(|lines| Head { lines, next: Next::Message }).collect();
-        Merge { decoder, files, counters: Counters::default() }
+        let files = files.into_iter().map(|lines| {
+            let name = Arc::clone(lines.name());
+            File { name, input: Input::Lines(lines), head: None }
+        });
+        Merge { decoder, files: files.collect(), counters: Counters::default() }
+    }
+
+    /// Merges `files` as [`new`](Self::new) does, with their lines decoded ahead by as many threads as `jobs` says, or
+    /// one for each file if that is less. What comes out, and in which order, is the same.
+    pub fn ahead(decoder: Decoder, files: Vec<Lines>, jobs: usize) -> Self {
+        let names: Vec<Arc<str>> = files.iter().map(|lines| Arc::clone(lines.name())).collect();
+        let inputs = ahead::decode(&decoder, files, jobs.max(1));
+        let files = names.into_iter().zip(inputs).map(|(name, input)| File {
+            name,
+            input: Input::Ahead(input),
+            head: None,
+        });
+        Merge { files: files.collect(), decoder, counters: Counters::default() }
     }
 
     /// Returns what was read so far.
@@ -113,78 +139,93 @@ impl Merge {
     /// not: it is the file's head now. `None` at the end of the file.
     fn stream<B>(
         &mut self,
-        file: usize,
+        index: usize,
         limit: Option<(i64, usize)>,
         each: &mut impl FnMut(Item<'_>) -> ControlFlow<B>,
     ) -> ControlFlow<B, Option<i64>> {
-        let Head { lines, next } = &mut self.files[file];
-        while let Some(advanced) = lines.advance() {
+        let File { name, input, head } = &mut self.files[index];
+        while let Some((line, entry)) = input.next(&mut self.decoder) {
             self.counters.lines += 1;
-            let line = match advanced.and_then(|()| lines.line()) {
-                Ok(line) => line,
-                Err(problem) => {
-                    self.counters.problems += 1;
-                    each(Item::Problem(problem))?;
-                    continue;
-                }
-            };
-            let position = Position { index: file, file: lines.name(), line: line.number };
-            match self.decoder.decode(line.text) {
-                Ok(Decoded::Observation(observation)) => {
+            let position = Position { index, file: name, line };
+            match entry {
+                Entry::Observation(observation) => {
                     let time = observation.time();
-                    if limit.is_none_or(|limit| (time, file) < limit) {
-                        self.counters.count(&observation);
-                        each(Item::Observation(observation, position))?;
-                    } else {
-                        *next = match observation {
-                            Observation::Document(document) => Next::Document(document),
-                            Observation::Message(_) => Next::Message,
-                        };
+                    if limit.is_some_and(|limit| (time, index) >= limit) {
+                        *head = Some((line, observation.into_owned()));
                         return ControlFlow::Continue(Some(time));
                     }
+                    self.counters.count(&observation);
+                    each(Item::Observation(observation, position))?;
                 }
-                Ok(Decoded::NotEvaluated(kind)) => {
+                Entry::NotEvaluated(kind) => {
                     self.counters.not_evaluated += 1;
                     each(Item::NotEvaluated(kind, position))?;
                 }
-                Err(reason) => {
+                Entry::Problem(problem) => {
                     self.counters.problems += 1;
-                    each(Item::Problem(lines.problem(reason)))?;
+                    each(Item::Problem(problem))?;
                 }
             }
         }
         ControlFlow::Continue(None)
     }
 
-    /// Hands out the head of `file`.
+    /// Hands out the head of a file.
     fn take_head<B>(
         &mut self,
-        file: usize,
+        index: usize,
         each: &mut impl FnMut(Item<'_>) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        let Head { lines, next } = &mut self.files[file];
-        // Both were found good when the line became the head.
-        let Ok(line) = lines.line() else { return ControlFlow::Continue(()) };
-        let position = Position { index: file, file: lines.name(), line: line.number };
-        let observation = match std::mem::replace(next, Next::Message) {
-            Next::Document(document) => Observation::Document(document),
-            Next::Message => match self.decoder.decode(line.text) {
-                Ok(Decoded::Observation(observation)) => observation,
-                _ => return ControlFlow::Continue(()),
-            },
-        };
+        let File { name, head, .. } = &mut self.files[index];
+        let Some((line, observation)) = head.take() else { return ControlFlow::Continue(()) };
         self.counters.count(&observation);
-        each(Item::Observation(observation, position))
+        each(Item::Observation(observation, Position { index, file: name, line }))
+    }
+}
+
+impl Input {
+    fn next(&mut self, decoder: &mut Decoder) -> Option<(u64, Entry<'_>)> {
+        match self {
+            Input::Lines(lines) => Entry::next(lines, decoder),
+            Input::Ahead(ahead) => ahead.next(),
+        }
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// Decodes the next line that is not blank, and returns its number with what it holds; `None` at the end of the file.
+    pub(super) fn next(lines: &'a mut Lines, decoder: &mut Decoder) -> Option<(u64, Self)> {
+        let advanced = lines.advance()?;
+        let lines: &'a Lines = lines;
+        let line = match advanced.and_then(|()| lines.line()) {
+            Ok(line) => line,
+            Err(problem) => return Some((problem.line, Entry::Problem(problem))),
+        };
+        let entry = match decoder.decode(line.text) {
+            Ok(Decoded::Observation(observation)) => Entry::Observation(observation),
+            Ok(Decoded::NotEvaluated(kind)) => Entry::NotEvaluated(kind),
+            Err(reason) => Entry::Problem(lines.problem(reason)),
+        };
+        Some((line.number, entry))
+    }
+
+    /// Returns it with all that it borrowed copied.
+    pub(super) fn into_owned(self) -> Entry<'static> {
+        match self {
+            Entry::Observation(observation) => Entry::Observation(observation.into_owned()),
+            Entry::NotEvaluated(kind) => Entry::NotEvaluated(kind),
+            Entry::Problem(problem) => Entry::Problem(problem),
+        }
     }
 }
 
 /// Returns time and file of the earliest head.
-pub(super) fn first(heads: &BinaryHeap<Reverse<(i64, usize)>>) -> Option<(i64, usize)> {
+fn first(heads: &BinaryHeap<Reverse<(i64, usize)>>) -> Option<(i64, usize)> {
     heads.peek().map(|Reverse(head)| *head)
 }
 
 impl Counters {
-    pub(super) fn count(&mut self, observation: &Observation<'_>) {
+    fn count(&mut self, observation: &Observation<'_>) {
         self.events += 1;
         let kind = match observation {
             Observation::Document(_) => {

@@ -6,11 +6,11 @@
 pub mod ecs;
 pub mod eslogger;
 
+mod ahead;
 pub(crate) mod compressed;
 mod lines;
 mod merge;
 mod nested;
-mod parallel;
 mod problem;
 mod scan;
 
@@ -26,7 +26,6 @@ use self::ecs::Wanted;
 pub use self::lines::{Line, Lines, MAX_LINE};
 pub use self::merge::{Counters, Item, Merge, Position};
 pub use self::nested::{parse as parse_nested, to_json};
-pub use self::parallel::ParallelMerge;
 pub use self::problem::{LineError, Problem, SourceError};
 use crate::observation::Observation;
 

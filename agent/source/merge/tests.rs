@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use proptest::prelude::*;
 
 use super::*;
-use crate::source::ParallelMerge;
 
 fn ecs(time: i64) -> String {
     format!(r#"{{"@timestamp":{time},"event":{{"category":"network"}}}}"#)
@@ -36,7 +35,7 @@ fn merged(files: &[String]) -> (Vec<String>, Counters) {
     let flow: ControlFlow<()> = merge.try_for_each(|item| noted(item, &mut all));
     assert_eq!(flow, ControlFlow::Continue(()));
     for jobs in [1, 3] {
-        let mut parallel = ParallelMerge::new(&Decoder::recording([], false), lines(files), jobs);
+        let mut parallel = Merge::ahead(Decoder::recording([], false), lines(files), jobs);
         let mut others = Vec::new();
         let flow: ControlFlow<()> = parallel.try_for_each(|item| noted(item, &mut others));
         assert_eq!((flow, &others), (ControlFlow::Continue(()), &all));
