@@ -29,8 +29,10 @@ enum Task {
     Pkg(Box<pkg::PkgArgs>),
     /// Check a package part by part, on any system.
     VerifyPkg(verify::VerifyArgs),
-    /// What Vedette costs, beside other programs, over generated recordings
+    /// What Vedette costs, beside other programs, over generated recordings.
     Bench(bench::Options),
+    /// How many instructions an event takes, beside what is committed; counted by valgrind.
+    Instructions,
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Task::Pkg(arguments) => pkg::run(&arguments),
         Task::VerifyPkg(arguments) => verify::run(&arguments),
         Task::Bench(options) => bench::run(&options),
+        Task::Instructions => bench::instructions(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

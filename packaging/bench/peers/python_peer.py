@@ -1,4 +1,4 @@
-"""Feeds an ECS recording to PyPI's eql and prints how many sequences it finds: python_peer.py FILE QUERY
+"""Feeds an ECS recording to PyPI's eql and prints when each sequence that it finds ended: python_peer.py FILE QUERY
 
 The package imports whatever is called eql_…, so this file is not. To it an array equals no text, and so arrays of one value are that value.
 """
@@ -34,4 +34,5 @@ engine = eql.PythonEngine({"time_unit": 1000})
 engine.add_query(parsed)
 engine.add_output_hook(found.append)
 engine.stream_events(events(), finalize=True)
-print(len(found))
+for match in found:
+    print(match.events[-1].data["@timestamp"])

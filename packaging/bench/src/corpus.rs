@@ -20,24 +20,37 @@ const PLANTED_EVERY: u64 = 2_000;
 const RUNNING: usize = 400;
 const PARENTS: [&str; 5] = ["zsh", "launchd", "make", "xpcproxy", "Terminal"];
 
-/// Writes `lines` lines and returns how many attacks are among them, each of which matches the seed rule once.
-pub(crate) fn write(form: Form, lines: u64, out: &mut impl Write) -> io::Result<u64> {
+/// A recording that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Corpus {
+    pub(crate) form: Form,
+    pub(crate) lines: u64,
+    /// Whether processes end. Where none does, whoever keeps all of them needs ever more memory.
+    pub(crate) exits: bool,
+}
+
+/// Writes a recording and returns the times of the attacks in it, each of which matches the seed rule once, with its
+/// last event then. A time is RFC 3339 text in milliseconds.
+pub(crate) fn write(corpus: Corpus, out: &mut impl Write) -> io::Result<Vec<String>> {
+    let Corpus { form, lines, exits } = corpus;
     let mut day =
         Day { form, out, random: Random(0x5eed), time: 1_795_000_000_000, lines, written: 0, next_pid: 400 };
     let mut running: Vec<Process> = Vec::new();
-    let mut planted = 0;
+    let mut planted = Vec::new();
     while day.written < lines {
         // Only where there is room for the whole of it.
-        if day.written / PLANTED_EVERY > planted && day.written + 4 <= lines {
-            planted += 1;
-            day.attack()?;
+        if day.written / PLANTED_EVERY > planted.len() as u64 && day.written + 4 <= lines {
+            planted.push(day.attack()?);
         } else if running.len() < RUNNING || day.random.below(100) < 40 {
             let process = day.process();
             day.exec(&process)?;
+            if !exits && running.len() == RUNNING {
+                running.remove(0);
+            }
             running.push(process);
         } else {
             let at = day.random.below(running.len() as u64) as usize;
-            if day.random.below(100) < 33 {
+            if day.random.below(100) < 33 || !exits {
                 day.connect(&running[at])?;
             } else {
                 let process = running.swap_remove(at);
@@ -69,8 +82,8 @@ struct Process {
 }
 
 impl<W: Write> Day<'_, W> {
-    /// A package's script that downloads.
-    fn attack(&mut self) -> io::Result<()> {
+    /// A package's script that downloads; returns the time of the connection.
+    fn attack(&mut self) -> io::Result<String> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
         let service = Process { name: "package_script_service".into(), args: Vec::new(), ..self.process() };
         let shell = Process {
@@ -171,7 +184,7 @@ impl<W: Write> Day<'_, W> {
         self.put(&line)
     }
 
-    fn connect(&mut self, process: &Process) -> io::Result<()> {
+    fn connect(&mut self, process: &Process) -> io::Result<String> {
         let time = self.tick();
         let more = format!(
             r#","destination":{{"ip":"198.51.100.{}","port":443,"address":"198.51.100.1"}},"source":{{"ip":"192.0.2.7","port":{}}},"network":{{"transport":"tcp","direction":"egress","type":"ipv4"}}"#,
@@ -186,7 +199,8 @@ impl<W: Write> Day<'_, W> {
                 process.pid
             ),
         };
-        self.put(&line)
+        self.put(&line)?;
+        Ok(time)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one document, in their order")]
