@@ -20,6 +20,16 @@ exports! {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AuditToken(pub(crate) [u32; 8]);
 
+impl AuditToken {
+    pub(crate) fn pid(self) -> u32 {
+        self.0[5]
+    }
+
+    pub(crate) fn pidversion(self) -> u32 {
+        self.0[7]
+    }
+}
+
 /// Passed by value: 32 bytes, on the stack (x86_64) or by reference (arm64), as C compilers of both systems do.
 extern "C" fn word<const INDEX: usize>(token: AuditToken) -> u32 {
     token.0[INDEX]

@@ -236,6 +236,7 @@ impl Default for Message {
 impl Default for Process {
     fn default() -> Self {
         Self {
+            sensor: false,
             pid: 0,
             pidversion: 1,
             ppid: 1,
@@ -274,6 +275,10 @@ impl Event {
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Process {
+    /// It is the sensor itself, with the pid and the user that it has on this machine; `pidversion` 1 is its image.
+    #[serde(default)]
+    pub(crate) sensor: bool,
+    #[serde(default)]
     pub(crate) pid: u32,
     #[serde(default = "one")]
     pub(crate) pidversion: u32,

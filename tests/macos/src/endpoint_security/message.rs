@@ -161,10 +161,11 @@ impl Owned {
     }
 
     fn process(&mut self, told: &scenario::Process, round: u32, forked: bool) -> *const Process {
-        let pid = in_round(told.pid, round);
+        let audit_token = token_of(told, round);
+        let pid = audit_token.pid();
         let ppid = in_round(told.ppid, round);
         let process = Process {
-            audit_token: token(told.uid, told.pid, told.pidversion, round),
+            audit_token,
             ppid: ppid as i32,
             original_ppid: ppid as i32,
             group_id: pid as i32,
@@ -180,7 +181,7 @@ impl Owned {
             start_time: started(pid, forked),
             responsible_audit_token: match told.responsible_pid {
                 Some(responsible) => token(told.uid, responsible, told.responsible_pidversion, round),
-                None => token(told.uid, told.pid, told.pidversion, round),
+                None => audit_token,
             },
             parent_audit_token: token(told.uid, told.ppid, told.parent_pidversion, round),
         };
@@ -236,12 +237,27 @@ impl Owned {
     }
 }
 
-/// An audit token as the kernel fills it.
-pub(super) fn token(uid: u32, pid: u32, pidversion: u32, round: u32) -> AuditToken {
-    const AUDIT_SESSION: u32 = 100_003;
-    let pidversion = if fresh(pid) { pidversion.wrapping_add(round.wrapping_mul(10)) } else { pidversion };
-    AuditToken([uid, uid, 20, uid, 20, in_round(pid, round), AUDIT_SESSION, pidversion])
+/// The audit token of a process.
+pub(super) fn token_of(told: &scenario::Process, round: u32) -> AuditToken {
+    if told.sensor { own_token(told.pidversion) } else { token(told.uid, told.pid, told.pidversion, round) }
 }
+
+/// An audit token as the kernel fills it.
+fn token(uid: u32, pid: u32, pidversion: u32, round: u32) -> AuditToken {
+    const STAFF: u32 = 20;
+    let pidversion = if fresh(pid) { pidversion.wrapping_add(round.wrapping_mul(10)) } else { pidversion };
+    AuditToken([uid, uid, STAFF, uid, STAFF, in_round(pid, round), AUDIT_SESSION, pidversion])
+}
+
+/// The audit token of this process, the sensor.
+pub(super) fn own_token(pidversion: u32) -> AuditToken {
+    // SAFETY: they cannot fail.
+    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    AuditToken([uid, uid, gid, uid, gid, std::process::id(), AUDIT_SESSION, pidversion])
+}
+
+/// Every process's: a Mac has one for each login.
+const AUDIT_SESSION: u32 = 100_003;
 
 /// The pid that stands for `pid` in a repetition; as on a Mac, it stays below 99,999.
 fn in_round(pid: u32, round: u32) -> u32 {

@@ -2,9 +2,9 @@
 //!
 //! Models: es_new_client and its errors, subscriptions, delivery one message after the other on a thread of its own,
 //! seq_num for each kind and global_seq_num, references, muting by audit token, es_delete_client on the thread that made
-//! the client. A client that is told all, and the process's end, leave a line in the file that `MACOS_ABI_ES_REPORT`
-//! names: `told all`, and `delivered N alive N task names N`. Not: AUTH events and deadlines, muting of paths, the kernel's own queue;
-//! what it loses, a scenario says.
+//! the client. It leaves lines in the file that `MACOS_ABI_ES_REPORT` names: `refused RESULT` of a client that was not
+//! made, `muted PID.PIDVERSION`, `told all`, and at the process's end `delivered N alive N task names N`. Not: AUTH events
+//! and deadlines, muting of paths, the kernel's own queue; what it loses, a scenario says.
 
 mod layout;
 mod message;
@@ -178,8 +178,7 @@ impl Delivery {
         if !unknown && !locked(&(*self.client).subscriptions).contains(&event) {
             return;
         }
-        let acting = message::token(process.uid, process.pid, process.pidversion, round);
-        if locked(&(*self.client).muted).contains(&acting) {
+        if locked(&(*self.client).muted).contains(&message::token_of(process, round)) {
             return;
         }
         let of_kind = self.next.entry(event).or_default();
@@ -272,7 +271,12 @@ unsafe fn before(delivery: &mut Delivery, message: &scenario::Message) -> bool {
 
 /// The audit token of a process that the scenario says runs.
 pub(crate) fn token_of(process: &scenario::Process) -> AuditToken {
-    message::token(process.uid, process.pid, process.pidversion, 0)
+    message::token_of(process, 0)
+}
+
+/// The audit token of the sensor.
+pub(crate) fn own_token() -> AuditToken {
+    message::own_token(1)
 }
 
 /// Whether a client was told all.
@@ -316,6 +320,7 @@ fn note(line: &str) {
 }
 
 unsafe extern "C" fn mute_process(client: *mut Client, token: *const AuditToken) -> u32 {
+    note(&format!("muted {}.{}\n", (*token).pid(), (*token).pidversion()));
     locked(&(*client).muted).push(*token);
     SUCCESS
 }

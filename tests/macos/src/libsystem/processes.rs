@@ -199,10 +199,9 @@ unsafe extern "C" fn task_info(task: u32, flavor: u32, out: *mut AuditToken, cou
     if flavor != TASK_AUDIT_TOKEN || *count < 8 {
         return KERN_FAILURE;
     }
-    let (uid, gid) = (libc::geteuid(), libc::getegid());
     *out = match of_task(task) {
         Some(Running { process, .. }) => endpoint_security::token_of(process),
-        None if task == TASK_SELF => AuditToken([uid, uid, gid, uid, gid, libc::getpid() as u32, 100_003, 1]),
+        None if task == TASK_SELF => endpoint_security::own_token(),
         None => return KERN_FAILURE,
     };
     *count = 8;

@@ -27,6 +27,22 @@ fn an_install_chain_alerts_once_in_the_file_and_in_unified_logging() {
 }
 
 #[test]
+fn the_sensor_leaves_out_its_own_events_and_no_others() {
+    let Some(setup) = Setup::from_environment("muting of the sensor's own events") else { return };
+    let mac = Mac::new("process where true");
+    let mut sensor = mac.start(&setup, "own-events.toml");
+    sensor.wait_for("report", "told all");
+    let pid = sensor.pid();
+    let run = sensor.end();
+    let report = mac.read("report");
+    let muted: Vec<&str> = report.lines().filter_map(|line| line.strip_prefix("muted ")).collect();
+    assert_eq!(muted, [format!("{pid}.1")], "{report}");
+    assert_eq!(run.alerted(), ["from its child", "from its pid, and another pidversion"], "{}", run.log);
+    // What is left out is no loss.
+    assert_eq!((run.delivered, &run.source()["missing"]), (Some(2), &json!({})));
+}
+
+#[test]
 fn what_ran_before_the_sensor_is_known_with_its_install_session() {
     let Some(setup) = Setup::from_environment("processes that already run") else { return };
     let query =

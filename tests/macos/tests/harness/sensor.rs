@@ -134,6 +134,11 @@ impl Sensor<'_> {
         }
     }
 
+    /// Its pid; an emulator's is the same.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Makes the file for which a scenario waits.
     pub(super) fn let_go_on(&self, name: &str) {
         self.mac.write(name, "");
