@@ -27,7 +27,9 @@ pub(crate) fn text() -> std::ops::Range<usize> {
 /// # Panics
 /// If the addresses that the program was linked for are taken in this process.
 pub fn run(macho: &Macho, arguments: Vec<Vec<u8>>) -> ! {
-    for segment in macho.segments.iter().filter(|segment| segment.name != "__PAGEZERO" && segment.size > 0) {
+    let segments =
+        || macho.segments.iter().filter(|segment| segment.name != "__PAGEZERO" && segment.size > 0);
+    for segment in segments() {
         let (address, size) = (segment.address as usize, segment.size as usize);
         // SAFETY: MAP_FIXED_NOREPLACE replaces no mapping of ours; the bytes fit in what was mapped.
         unsafe {
@@ -55,7 +57,7 @@ pub fn run(macho: &Macho, arguments: Vec<Vec<u8>>) -> ! {
         unsafe { ptr::write_unaligned(fixup.address as *mut usize, value) };
     }
     tlv::set_up(macho);
-    for segment in macho.segments.iter().filter(|segment| segment.name != "__PAGEZERO" && segment.size > 0) {
+    for segment in segments() {
         if segment.protection & 4 != 0 {
             let start = segment.address as usize;
             TEXT.get_or_init(|| start..start + segment.size as usize);
@@ -65,7 +67,8 @@ pub fn run(macho: &Macho, arguments: Vec<Vec<u8>>) -> ! {
         unsafe { libc::mprotect(segment.address as _, segment.size as _, segment.protection as c_int) };
     }
     process::set(arguments);
-    crate::measure::begin();
+    let end = segments().map(|segment| segment.address + segment.size).max().unwrap_or_default();
+    crate::measure::begin(macho.base() as usize..end as usize);
     for function in initialisers(macho) {
         call(function);
     }

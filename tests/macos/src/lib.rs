@@ -26,6 +26,7 @@ mod image;
 mod libsystem;
 mod macho;
 mod measure;
+mod memory;
 mod objc;
 mod os_log;
 mod scenario;
@@ -34,6 +35,12 @@ mod statistics;
 mod symbols;
 mod tlv;
 
+use memory::OwnMemory;
+
 pub use image::run;
 pub use macho::{Error, Import, Macho};
 pub use symbols::{Standing, standing};
+
+/// What the harness allocates, the program's memory is not.
+#[global_allocator]
+static OWN_MEMORY: OwnMemory = OwnMemory::new();

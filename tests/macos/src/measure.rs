@@ -1,16 +1,22 @@
 //! Measurements, to the file that `MACOS_ABI_MEASURE` names: how long callbacks take, when messages were delivered that a
 //! scenario marks, when files were synced, how much memory is resident. Nothing is measured without it.
 
+use crate::endpoint_security::alive_bytes;
 use crate::libsystem::monotonic;
+use crate::memory::{self, Resident};
 use serde_json::{Value, json};
 use std::ffi::c_int;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often it is looked what is resident.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
 struct Measurements {
-    /// Resident memory before the program began: the loader's own. In KiB.
-    loader_kib: u64,
+    memory: Memory,
     /// How long the program's callback took for each message, in nanoseconds.
     callback: Vec<u64>,
     /// How long a callback took that does nothing, called beside each of the program's.
@@ -30,13 +36,47 @@ pub(crate) fn wanted() -> bool {
     PATH.is_some()
 }
 
-/// Notes what is resident before the program begins, and has all of it written when the process ends.
-pub(crate) fn begin() {
+/// What was resident, in KiB.
+#[derive(Default)]
+struct Memory {
+    /// How often it was looked.
+    looks: u64,
+    /// The most that was the program's at once: its image, heap and stacks, and its messages.
+    most: u64,
+    /// Its parts then.
+    parts: Resident,
+    /// How many KiB the messages had then that it had not released; they lie in the harness's memory.
+    messages: u64,
+}
+
+/// Has measurements begin, and all of it written when the process ends. `image` is where the program lies.
+pub(crate) fn begin(image: Range<usize>) {
     if wanted() {
-        measured().get_or_insert_default().loader_kib = memory("VmRSS:");
+        // Addresses only, until they are written to; a vector that grows would copy all between two callbacks.
+        let room = || Vec::with_capacity(1 << 20);
+        let none = Measurements { callback: room(), empty: room(), ..Measurements::default() };
+        measured().get_or_insert(none);
         // SAFETY: a function that stays.
         unsafe { libc::atexit(write) };
+        std::thread::spawn(move || {
+            while look(&image) {
+                std::thread::sleep(LOOK_AGAIN);
+            }
+        });
     }
+}
+
+/// Looks what is resident; false once all is written.
+fn look(image: &Range<usize>) -> bool {
+    let (parts, messages) = (memory::resident(image), alive_bytes() as u64 / 1024);
+    let mut measured = measured();
+    let Some(Measurements { memory, .. }) = &mut *measured else { return false };
+    memory.looks += 1;
+    let now = parts.image + parts.heap + messages;
+    if now > memory.most {
+        (memory.most, memory.parts, memory.messages) = (now, parts, messages);
+    }
+    true
 }
 
 /// Notes a message's callback, and one that does nothing.
@@ -75,14 +115,24 @@ fn measured() -> MutexGuard<'static, Option<Measurements>> {
 
 extern "C" fn write() {
     let Some((path, mut all)) = PATH.as_ref().zip(measured().take()) else { return };
+    // Before what follows takes more.
+    let peak_of_all = peak_of_all();
+    let Memory { looks, most, parts, messages } = all.memory;
     let report = json!({
         "callback_ns": quantiles(&mut all.callback),
         "empty_callback_ns": quantiles(&mut all.empty),
         "timed": all.timed,
         "syncs": all.syncs,
-        "loader_kib": all.loader_kib,
-        "peak_kib": memory("VmHWM:"),
-        "resident_kib": memory("VmRSS:"),
+        "memory_kib": {
+            "looks": looks,
+            "most": most,
+            "image": parts.image,
+            "heap": parts.heap,
+            "messages": messages,
+            "harness": parts.harness,
+            "loader": parts.loader,
+            "peak_of_all": peak_of_all,
+        },
     });
     if let Err(error) = std::fs::write(path, report.to_string()) {
         eprintln!("macos-abi: cannot write {}: {error}", path.display());
@@ -96,9 +146,9 @@ fn quantiles(values: &mut [u64]) -> Value {
     json!({ "count": values.len(), "p50": at(500), "p99": at(990), "p999": at(999), "max": at(1000) })
 }
 
-/// A line of /proc/self/status that gives KiB.
-fn memory(name: &str) -> u64 {
+/// The most that was resident of the whole process, the harness included, as the kernel counts it; in KiB.
+fn peak_of_all() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
 }

@@ -11,7 +11,7 @@ use crate::started::started;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ptr;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// How many released messages stay poisoned before they are freed.
@@ -23,6 +23,14 @@ static ALIVE: AtomicU64 = AtomicU64::new(0);
 /// How many messages are not yet released.
 pub(super) fn alive() -> u64 {
     ALIVE.load(Ordering::SeqCst)
+}
+
+/// How many bytes they have. On a Mac they are the client's own memory.
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// How many bytes the messages have that are not yet released.
+pub(crate) fn alive_bytes() -> usize {
+    BYTES.load(Ordering::SeqCst)
 }
 
 /// The message lies first: its address, and its event's, lead here.
@@ -77,6 +85,7 @@ impl Owned {
         owned.message.process = owned.process(&told.process, round, false);
         owned.message.event = owned.event(told, round);
         ALIVE.fetch_add(1, Ordering::SeqCst);
+        BYTES.fetch_add(owned.bytes(), Ordering::SeqCst);
         Box::into_raw(owned).cast_const().cast()
     }
 
@@ -197,6 +206,16 @@ impl Owned {
         &*event.byte_sub(std::mem::offset_of!(Message, event)).cast::<Self>()
     }
 
+    /// How many bytes a message has, with all that it points to.
+    fn bytes(&self) -> usize {
+        size_of::<Message>()
+            + size_of_val(&*self.args)
+            + size_of::<File>() * self.files.len()
+            + size_of::<Process>() * self.processes.len()
+            + size_of::<Connect>() * self.connects.len()
+            + self.texts.iter().map(|text| text.len()).sum::<usize>()
+    }
+
     /// Poisons all that a message points to, and the message.
     ///
     /// # Safety
@@ -281,6 +300,7 @@ pub(super) unsafe extern "C" fn release(message: *const Message) {
     if before > 1 {
         return;
     }
+    BYTES.fetch_sub((*owned).bytes(), Ordering::SeqCst);
     (*owned).poison();
     ALIVE.fetch_sub(1, Ordering::SeqCst);
     let mut released = RELEASED.lock().unwrap_or_else(PoisonError::into_inner);

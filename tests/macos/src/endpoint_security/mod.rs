@@ -10,6 +10,8 @@ mod layout;
 mod message;
 mod recording;
 
+pub(crate) use message::alive_bytes;
+
 use crate::blocks::{self, Block};
 use crate::bsm::AuditToken;
 use crate::libsystem::{disk, fail_wall_clock_once, monotonic, names_held, step_wall_clock};

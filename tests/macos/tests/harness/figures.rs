@@ -2,7 +2,7 @@
 
 use super::Setup;
 use super::sensor::{ALERTS, CONFIGURATION, Mac};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Twenty thousand messages a second for thirty seconds, and what that takes.
 #[test]
@@ -26,16 +26,44 @@ fn at_twenty_thousand_messages_a_second() {
     println!("messages delivered {delivered}, dropped {dropped}, alerts {}", run.alerts.len());
     println!("callback of the program:  {}", quantiles(&measured["callback_ns"]));
     println!("callback that does nothing: {}", quantiles(&measured["empty_callback_ns"]));
-    println!("from an alert's last callback to its synced line: {}", milliseconds(latencies));
-    println!("of that, the sync: {}", milliseconds(syncs));
-    let kib = |key: &str| measured[key].as_u64().unwrap_or(0) / 1024;
-    let (peak, loader) = (kib("peak_kib"), kib("loader_kib"));
-    println!("resident at most {peak} MiB, {loader} MiB of it before the program began (the loader's)");
+    let of = |part: fn(&Latency) -> u64| milliseconds(latencies.iter().map(part).collect());
+    println!("from an alert's last callback to its synced line: {}", of(|latency| latency.whole));
+    println!(
+        "  of that, the sensor's, while no sync of the file ran: {}",
+        of(|latency| latency.whole - latency.disk)
+    );
+    println!("  of that, the disk's, while one ran: {}", of(|latency| latency.disk));
+    println!("  each sync of the file: {}", milliseconds(syncs));
+    let mib = |key: &str| measured["memory_kib"][key].as_u64().expect("a count of KiB") as f64 / 1024.0;
+    println!(
+        "resident, the sensor: at most {:.1} MiB (image, all of it, {:.1}; heap and stacks {:.1}; its messages {:.1})",
+        mib("most"),
+        mib("image"),
+        mib("heap"),
+        mib("messages")
+    );
+    println!(
+        "  not counted as the sensor's: {:.1} MiB of the harness (released messages, measurements) and {:.1} MiB of \
+         its executable and libraries",
+        mib("harness") - mib("messages"),
+        mib("loader")
+    );
+    println!(
+        "  seen in {} looks; all together at most {:.1} MiB",
+        measured["memory_kib"]["looks"],
+        mib("peak_of_all")
+    );
 }
 
-/// For each line of the alert file how long it took from its message's callback until a sync after it had returned, and
-/// how long the syncs took, in nanoseconds.
-fn latencies(measured: &Value, alerts: &str) -> (Vec<u64>, Vec<u64>) {
+/// How long an alert took from its message's callback until a sync after its line had returned, in nanoseconds.
+struct Latency {
+    whole: u64,
+    /// What of it the disk took: a sync of the alert file ran, its own or the one before, for which it waited.
+    disk: u64,
+}
+
+/// For each line of the alert file how long it took, and how long the syncs took.
+fn latencies(measured: &Value, alerts: &str) -> (Vec<Latency>, Vec<u64>) {
     let number = |value: &Value| value.as_u64().expect("a number");
     let syncs = measured["syncs"].as_array().expect("a list").iter();
     let syncs: Vec<[u64; 3]> = syncs
@@ -48,9 +76,12 @@ fn latencies(measured: &Value, alerts: &str) -> (Vec<u64>, Vec<u64>) {
         end += line.len() as u64 + 1;
         end
     });
-    let written = |end: u64| syncs.iter().find(|[size, ..]| *size >= end).expect("each line is synced")[2];
-    let latencies = called.zip(ends).map(|(called, end)| written(end) - called).collect();
-    (latencies, syncs.iter().map(|[_, began, ended]| ended - began).collect())
+    let latency = |(called, end): (u64, u64)| {
+        let [_, _, written] = syncs.iter().find(|[size, ..]| *size >= end).expect("each line is synced");
+        let during = |[_, began, ended]: &[u64; 3]| ended.min(written).saturating_sub(*began.max(&called));
+        Latency { whole: written - called, disk: syncs.iter().map(during).sum() }
+    };
+    (called.zip(ends).map(latency).collect(), syncs.iter().map(|[_, began, ended]| ended - began).collect())
 }
 
 fn quantiles(quantiles: &Value) -> String {
@@ -64,4 +95,15 @@ fn milliseconds(mut nanoseconds: Vec<u64>) -> String {
     let last = nanoseconds.len() - 1;
     let at = |per_cent: usize| nanoseconds[(nanoseconds.len() * per_cent / 100).min(last)] as f64 / 1e6;
     format!("p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", at(50), at(99), at(100))
+}
+
+#[test]
+fn a_wait_for_the_sync_before_is_the_disks() {
+    let sync = |size: u64, began: u64, ended: u64| json!({ "file": "alerts.ndjson", "size": size, "began": began, "ended": ended });
+    let other = json!({ "file": "health.ndjson", "size": 100, "began": 0, "ended": 1000 });
+    // The second line is told of while the first is synced, and synced 5 after that.
+    let measured = json!({ "timed": [10, 120], "syncs": [other, sync(2, 100, 200), sync(4, 205, 305)] });
+    let (latencies, syncs) = latencies(&measured, "a\nb\n");
+    let parts: Vec<_> = latencies.iter().map(|latency| (latency.whole, latency.disk)).collect();
+    assert_eq!((parts, syncs), (vec![(190, 100), (185, 180)], vec![100, 100]));
 }
