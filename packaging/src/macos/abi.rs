@@ -1,6 +1,6 @@
 //! The Mach-O that ships, run on Linux: builds it, the harness (`tests/macos`) and the Linux binary to compare with.
 
-use super::toolchain::{self, StandardLibrary};
+use super::toolchain;
 use super::ziglang::Ziglang;
 use super::{Arch, build, output_folder};
 use crate::{command, root, target_folder};
@@ -70,15 +70,11 @@ fn arm64_loader(ziglang: &Ziglang) -> Result<PathBuf> {
             bail!("{path} is missing; install Debian's package {package}");
         }
     }
-    if toolchain::standard_library(LINUX_ARM64)? == StandardLibrary::Source {
-        bail!("Rust's standard library for {LINUX_ARM64} is needed: `rustup target add {LINUX_ARM64}`");
-    }
     let linker = ziglang.write_linux_arm64_linker(&output_folder().join("sdk"))?;
-    command::run(
-        cargo(&["build", "--locked", "--package", "macos-abi", "--target", LINUX_ARM64])
-            .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", linker),
-    )
-    .context("cannot build the harness for arm64")?;
+    let mut build = cargo(&["build", "--locked", "--package", "macos-abi", "--target", LINUX_ARM64]);
+    build.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", linker);
+    toolchain::with_standard_library(&mut build, LINUX_ARM64)?;
+    command::run(&mut build).context("cannot build the harness for arm64")?;
     Ok(target_folder().join(LINUX_ARM64).join("debug/macos-abi"))
 }
 

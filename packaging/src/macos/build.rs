@@ -1,6 +1,6 @@
 //! The release binary for darwin, linked on Linux.
 
-use super::toolchain::{self, StandardLibrary};
+use super::toolchain;
 use super::ziglang::Ziglang;
 use super::{Arch, MINIMUM_MACOS, output_folder, paths, sdk, universal};
 use crate::{command, root, target_folder};
@@ -87,10 +87,7 @@ fn cargo(subcommand: &str, arch: Arch) -> Result<Command> {
         .env(format!("CFLAGS_{lower}"), format!("-I{}", sdk::include_folder().display()))
         // No flags of the crate cc's own: it would ask xcrun for Apple's SDK.
         .env("CRATE_CC_NO_DEFAULTS", "1");
-    if toolchain::standard_library(&target)? == StandardLibrary::Source {
-        // Stable cargo takes -Z only so; std itself is written in the compiler's unstable features anyway.
-        cargo.arg("-Zbuild-std=std,panic_unwind").env("RUSTC_BOOTSTRAP", "1");
-    }
+    toolchain::with_standard_library(&mut cargo, &target)?;
     Ok(cargo)
 }
 
