@@ -21,7 +21,7 @@ pub struct Options {
     pub host_id: String,
     /// What replaces credentials in alerts; none for alerts as they are.
     pub redactor: Option<Arc<Redactor>>,
-    /// How many threads decode lines, beside the one that detects; with 0 or 1 that one does both.
+    /// How many threads there are: one detects, and decodes lines that the others have not begun with. 0 is as 1.
     pub jobs: usize,
 }
 
@@ -93,7 +93,7 @@ pub fn run<B>(
     };
     let mut merge = match options.jobs {
         0 | 1 => Merge::new(decoder, files),
-        jobs => Merge::ahead(decoder, files, jobs),
+        jobs => Merge::ahead(decoder, files, jobs - 1),
     };
     let mut flow = merge.try_for_each(show);
     if let Some(normaliser) = recorded.normaliser() {

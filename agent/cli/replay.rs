@@ -46,7 +46,7 @@ pub(super) struct Arguments {
     /// Exit with 1 if there was an alert
     #[arg(long)]
     fail_on_alert: bool,
-    /// Decode lines in this many threads, beside the one that detects; what comes out is the same
+    /// Use this many threads: one detects, all decode lines; what comes out is the same
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
     /// Recordings: eslogger's JSON or ECS documents, plain, .gz or .zst; `-` is standard input

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::merge::Entry;
@@ -15,15 +15,21 @@ use super::{Decoder, Lines};
 pub(super) struct Ahead {
     /// What was decoded and not yet handed out.
     ready: VecDeque<(u64, Entry<'static>)>,
-    /// Where the next comes from, unless the file has ended.
-    next: Option<Receiver<Batch>>,
+    /// What comes next, unless the file has ended.
+    next: Option<Next>,
     /// To the threads; they end with the last file.
     work: Sender<Work>,
 }
 
-/// The next lines of a file are to be decoded.
+/// Lines that somebody is to decode, or does already.
+struct Next {
+    lines: Arc<Mutex<Option<Lines>>>,
+    answer: Receiver<Batch>,
+}
+
 struct Work {
-    lines: Lines,
+    /// Nothing where the reader of the file was here first.
+    lines: Arc<Mutex<Option<Lines>>>,
     answer: Sender<Batch>,
 }
 
@@ -33,11 +39,11 @@ struct Batch {
     lines: Option<Lines>,
 }
 
-/// Has `files` decoded with copies of `decoder`, in as many threads as `jobs` says but no more than there are files.
-pub(super) fn decode(decoder: &Decoder, files: Vec<Lines>, jobs: usize) -> Vec<Ahead> {
+/// Has `files` decoded with copies of `decoder`, in `threads` threads, but no more than there are files.
+pub(super) fn decode(decoder: &Decoder, files: Vec<Lines>, threads: usize) -> Vec<Ahead> {
     let (work, queue) = mpsc::channel();
     let queue = Arc::new(Mutex::new(queue));
-    for _ in 0..jobs.min(files.len()) {
+    for _ in 0..threads.min(files.len()) {
         let (queue, decoder) = (Arc::clone(&queue), decoder.clone());
         // Not joined: a thread may wait for a pipe that nobody writes to any longer.
         thread::spawn(move || decode_all(&queue, decoder));
@@ -48,10 +54,18 @@ pub(super) fn decode(decoder: &Decoder, files: Vec<Lines>, jobs: usize) -> Vec<A
 }
 
 impl Ahead {
-    /// Returns the next line that is not blank, by its number; `None` at the end of the file. Waits for it if need be.
-    pub(super) fn next(&mut self) -> Option<(u64, Entry<'static>)> {
+    /// Returns the next line that is not blank, by its number; `None` at the end of the file.
+    ///
+    /// Lines that no thread has begun with are decoded here, with `decoder`: so nobody waits for threads that are busy
+    /// with other files. Others are waited for.
+    pub(super) fn next(&mut self, decoder: &mut Decoder) -> Option<(u64, Entry<'static>)> {
         while self.ready.is_empty() {
-            let batch = self.next.take()?.recv().expect("a thread that decodes ends by a panic only");
+            let Next { lines, answer } = self.next.take()?;
+            let own = lock(&lines).take();
+            let batch = match own {
+                Some(lines) => next_batch(lines, decoder),
+                None => answer.recv().expect("a thread that decodes ends by a panic only"),
+            };
             self.ready = batch.entries;
             self.next = batch.lines.map(|lines| read_on(&self.work, lines));
         }
@@ -60,21 +74,24 @@ impl Ahead {
 }
 
 /// Asks for the next lines of a file.
-fn read_on(work: &Sender<Work>, lines: Lines) -> Receiver<Batch> {
-    let (answer, next) = mpsc::channel();
-    // Refused only where no thread is left; then waiting for the answer says so.
-    let _ = work.send(Work { lines, answer });
-    next
+fn read_on(work: &Sender<Work>, lines: Lines) -> Next {
+    let (sender, answer) = mpsc::channel();
+    let lines = Arc::new(Mutex::new(Some(lines)));
+    // Refused where no thread is left; then they are decoded by who wants them.
+    let _ = work.send(Work { lines: Arc::clone(&lines), answer: sender });
+    Next { lines, answer }
 }
 
 /// Decodes what is asked for until nobody asks any more.
 fn decode_all(queue: &Mutex<Receiver<Work>>, mut decoder: Decoder) {
     loop {
-        // A thread that panics while it waits has done no harm to the queue.
-        let work = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let work = lock(queue).recv();
         let Ok(Work { lines, answer }) = work else { return };
-        // Whoever waited may have stopped.
-        let _ = answer.send(next_batch(lines, &mut decoder));
+        let lines = lock(&lines).take();
+        if let Some(lines) = lines {
+            // Whoever waited may have stopped.
+            let _ = answer.send(next_batch(lines, &mut decoder));
+        }
     }
 }
 
@@ -88,4 +105,9 @@ fn next_batch(mut lines: Lines, decoder: &mut Decoder) -> Batch {
         }
     }
     Batch { entries, lines: None }
+}
+
+/// Nothing is left undone in either lock by a thread that panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -94,11 +94,11 @@ impl Merge {
         Merge { decoder, files: files.collect(), counters: Counters::default() }
     }
 
-    /// Merges `files` as [`new`](Self::new) does, with their lines decoded ahead by as many threads as `jobs` says, or
+    /// Merges `files` as [`new`](Self::new) does, with their lines decoded ahead by as many threads as `threads` says, or
     /// one for each file if that is less. What comes out, and in which order, is the same.
-    pub fn ahead(decoder: Decoder, files: Vec<Lines>, jobs: usize) -> Self {
+    pub fn ahead(decoder: Decoder, files: Vec<Lines>, threads: usize) -> Self {
         let names: Vec<Arc<str>> = files.iter().map(|lines| Arc::clone(lines.name())).collect();
-        let inputs = ahead::decode(&decoder, files, jobs.max(1));
+        let inputs = ahead::decode(&decoder, files, threads);
         let files = names.into_iter().zip(inputs).map(|(name, input)| File {
             name,
             input: Input::Ahead(input),
@@ -187,7 +187,7 @@ impl Input {
     fn next(&mut self, decoder: &mut Decoder) -> Option<(u64, Entry<'_>)> {
         match self {
             Input::Lines(lines) => Entry::next(lines, decoder),
-            Input::Ahead(ahead) => ahead.next(),
+            Input::Ahead(ahead) => ahead.next(decoder),
         }
     }
 }

@@ -34,8 +34,8 @@ fn merged(files: &[String]) -> (Vec<String>, Counters) {
     let mut all = Vec::new();
     let flow: ControlFlow<()> = merge.try_for_each(|item| noted(item, &mut all));
     assert_eq!(flow, ControlFlow::Continue(()));
-    for jobs in [1, 3] {
-        let mut parallel = Merge::ahead(Decoder::recording([], false), lines(files), jobs);
+    for threads in [0, 1, 3] {
+        let mut parallel = Merge::ahead(Decoder::recording([], false), lines(files), threads);
         let mut others = Vec::new();
         let flow: ControlFlow<()> = parallel.try_for_each(|item| noted(item, &mut others));
         assert_eq!((flow, &others), (ControlFlow::Continue(()), &all));

@@ -89,6 +89,19 @@ pub(crate) fn vedette(
     Contender { name, command, task: Task::Alerts }
 }
 
+impl Contender {
+    /// A program for each of the files that this one reads, all at once: what the machine can do at most. Nobody looks at
+    /// what they find.
+    pub(crate) fn for_each(mut self, name: &str, files: &[PathBuf]) -> Self {
+        self.command.truncate(self.command.len() - files.len());
+        let quoted: Vec<String> = self.command.iter().map(|word| format!("'{word}'")).collect();
+        let one = |file: &PathBuf| format!("{} '{}' > /dev/null & ", quoted.join(" "), file.display());
+        let all: String = files.iter().map(one).collect();
+        self.command = words(&["sh", "-c", &format!("{all}wait")]);
+        Contender { name: name.to_owned(), task: Task::Nothing, ..self }
+    }
+}
+
 /// The floors.
 pub(crate) fn floors(own: &Path, recording: &Path) -> Vec<Contender> {
     let floor = |name: &str, floor: Floor| {
@@ -187,8 +200,13 @@ pub(crate) fn peers(python: &str, rsigma: &str, sigma: &Path, recording: &Path) 
         let program = name.split(',').next().unwrap_or(name);
         match installed {
             Some(version) => {
-                // jq and rsigma say their name again.
-                let version = version.trim_start_matches(program).trim_start_matches(['-', ' ']);
+                // jq and rsigma say their name again, rsigma also what it was built with.
+                let version = version
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .trim_start_matches(program)
+                    .trim_start_matches(['-', ' ']);
                 peers.versions.push(format!("{program} {version}"));
                 peers.found.push(Contender { name: name.to_owned(), command, task });
             }

@@ -11,8 +11,10 @@ pub(crate) const SEED: &str = r#"sequence by host.id, user.id with maxspan=30s
 /// The seed rule's id in Vedette.
 pub(crate) const SEED_ID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// The seed rule in Sigma: each term a rule, and a correlation of both. rsigma measures windows in whole seconds.
+/// The seed rule in Sigma: each term a rule, and a correlation of both. rsigma correlates only rules with ids, and
+/// measures windows in whole seconds.
 pub(crate) const SIGMA: &str = r#"title: A package's script starts a shell
+id: 00000000-0000-4000-8000-00000000000a
 name: shell
 status: test
 logsource: {product: macos, category: process_creation}
@@ -27,6 +29,7 @@ detection:
 level: informational
 ---
 title: A download tool connects out
+id: 00000000-0000-4000-8000-00000000000b
 name: download
 status: test
 logsource: {product: macos, category: network_connection}
@@ -40,6 +43,7 @@ detection:
 level: informational
 ---
 title: A package's script starts a shell, and a download tool of the same user connects out
+id: 00000000-0000-4000-8000-000000000000
 name: seed
 status: test
 correlation:
