@@ -229,3 +229,42 @@ fn numbers_without_meaning_are_errors() {
     let error = one(&message(10_006, 0, &update(2, 0, &descriptor)), layout);
     assert!(error.expect_err("no such family").to_string().contains("family: 99"));
 }
+
+/// A datagram of each layout, and one with all that the tracker follows: a connection from its beginning to its end.
+fn seeds() -> Vec<(String, Vec<u8>)> {
+    let mut seeds = Vec::new();
+    for (layout, name) in LAYOUTS.into_iter().zip(["darwin22", "darwin23"]) {
+        let of = |flags, provider, events, descriptor: &[u8]| {
+            message(10_006, flags, &update(provider, events, descriptor))
+        };
+        let outbound = tcp(layout, 0x0800_0000);
+        seeds.push((format!("{name}-tcp"), of(0, 2, FLOW_STATE_OUTBOUND, &outbound)));
+        seeds.push((format!("{name}-udp"), of(CLOSING, 4, PREV_EVENT_DISCARDED, &udp(layout, 0))));
+        let life = [
+            message(1, 0, &Structure::default().u32(2).u32(0).0),
+            of(0, 3, FLOW_STATE_OUTBOUND, &outbound),
+            of(CLOSING, 3, 0, &outbound),
+            message(10_002, CLOSED_AFTER_DROP, &9u64.to_ne_bytes()),
+            of(0, 5, 0, &udp(layout, 0x0400_0000)),
+            of(0, 8, 0, &outbound),
+            message(0, CONTINUATION, &[]),
+        ];
+        seeds.push((format!("{name}-life"), life.concat()));
+    }
+    seeds
+}
+
+#[test]
+fn the_fuzzers_seeds_are_datagrams_of_each_layout() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/ntstat");
+    for (name, datagram) in seeds() {
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::create_dir_all(&folder).expect("a writable folder");
+            std::fs::write(folder.join(&name), &datagram).expect("a writable folder");
+        }
+        let seed = std::fs::read(folder.join(&name)).expect("a seed");
+        assert!(seed == datagram, "{name} is old; UPDATE_EXPECT=1 cargo test --lib ntstat writes it anew");
+        let layout = if name.starts_with("darwin22") { Layout::Darwin22 } else { Layout::Darwin23 };
+        assert!(messages(&seed, layout).all(|message| message.is_ok()), "{name}");
+    }
+}
