@@ -24,7 +24,8 @@ const NAME: &str = "network.json";
 /// The most that is read of it.
 const MAX_FILE: u64 = 64 << 10;
 
-/// What is known of each source on the build of macOS on which it was last used.
+/// What is known of each source on the build of macOS on which it was last used. The file is read again before each
+/// change, as the sensor and `vedette doctor --probe-network` may both have it.
 #[derive(Debug)]
 pub struct Notes {
     path: PathBuf,
@@ -61,19 +62,9 @@ impl Notes {
     /// # Errors
     /// They cannot be read: a note that keeps a source off may be among them, so none may be used. In a sentence.
     pub fn read(path: &Path, trust: Trust) -> Result<Self, String> {
-        let sources = match read(path) {
-            Ok(sources) => sources,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => {
-                return Err(format!(
-                    "{}: what is known of network sources on this Mac cannot be read ({}), so none is used; remove \
-                     the file to try them again",
-                    path.display(),
-                    visible(&error.to_string())
-                ));
-            }
-        };
-        Ok(Notes { path: path.to_owned(), trust, sources })
+        let mut notes = Notes { path: path.to_owned(), trust, sources: BTreeMap::new() };
+        notes.read_again().map_err(|error| notes.unreadable(&error))?;
+        Ok(notes)
     }
 
     /// Notes, before a source is used on a build of macOS, that it is; nothing is to be noted where it was in use for
@@ -86,6 +77,7 @@ impl Notes {
         if build.is_empty() {
             return Err("the Mac does not say which build of macOS it runs".to_owned());
         }
+        self.read_again().map_err(|error| self.unreadable(&error))?;
         match self.sources.get(source).filter(|note| note.build == build) {
             Some(Note { state: State::Survived, .. }) => return Ok(()),
             Some(Note { state: State::Armed, at, .. }) => {
@@ -116,8 +108,9 @@ impl Notes {
     /// Takes a note back: the source has been in use for [`SURVIVED`].
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be read or written.
     pub fn survived(&mut self, source: &str) -> io::Result<()> {
+        self.read_again()?;
         match self.sources.get_mut(source) {
             Some(note) if note.state == State::Armed => note.state = State::Survived,
             _ => return Ok(()),
@@ -125,16 +118,35 @@ impl Notes {
         self.write()
     }
 
-    /// Takes a note back at an orderly end, or because the source is not used after all.
+    /// Takes a note back at an orderly end, or because the source is not used after all. Only for who has made it: one
+    /// that was found says that something went down.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be read or written.
     pub fn disarm(&mut self, source: &str) -> io::Result<()> {
+        self.read_again()?;
         if !self.is_armed(source) {
             return Ok(());
         }
         self.sources.remove(source);
         self.write()
+    }
+
+    fn read_again(&mut self) -> io::Result<()> {
+        self.sources = match read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            read => read?,
+        };
+        Ok(())
+    }
+
+    fn unreadable(&self, error: &io::Error) -> String {
+        format!(
+            "{}: what is known of network sources on this Mac cannot be read ({}), so none is used; remove the file to \
+             try them again",
+            self.path.display(),
+            visible(&error.to_string())
+        )
     }
 
     /// Writes the file as a whole and syncs it and its folder.
@@ -203,6 +215,23 @@ mod tests {
             notes.arm("es", "25E246", NOW).expect("the one before ended in an orderly way");
             notes.disarm("es").expect("the folder can be written");
         }
+    }
+
+    #[test]
+    fn what_another_process_noted_meanwhile_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut sensor, mut doctor) = (notes(&folder), notes(&folder));
+        sensor.arm("es", "25E246", NOW).expect("nothing is known of it");
+        doctor.arm("es", "25E246", NOW).expect_err("the sensor has just begun to use it");
+        doctor.arm("ntstat", "25E246", NOW).expect("nothing is known of it");
+        sensor.survived("es").expect("the folder can be written");
+        assert!(sensor.is_armed("ntstat"));
+        doctor.disarm("ntstat").expect("the folder can be written");
+        let mut later = notes(&folder);
+        later.arm("es", "25E246", NOW).expect("it survived");
+        assert!(!later.is_armed("es") && !later.is_armed("ntstat"));
+        std::fs::write(&later.path, "odd").expect("the folder can be written");
+        assert!(later.arm("ntstat", "25E246", NOW).is_err_and(|why| why.contains("cannot be read")));
     }
 
     #[test]

@@ -109,13 +109,24 @@ pub struct Finding {
     pub told: bool,
 }
 
+/// What became of a source, for `vedette doctor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is believed, and was silent of these kinds.
+    Believed(Vec<Kind>),
+    /// It is not, and why, in a sentence.
+    NotBelieved(String),
+    /// This program may not try it: Endpoint Security's events are only for those with its entitlement.
+    NotAllowed,
+}
+
 /// What `vedette doctor` is told of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// [`ES`](super::ES) or [`NTSTAT`](super::NTSTAT).
     pub source: &'static str,
-    /// It is believed, and was silent of these kinds; or why it is not used, in a sentence.
-    pub outcome: Result<Vec<Kind>, String>,
+    /// Whether it is believed.
+    pub outcome: Outcome,
     /// The connections that were made; none where the source was not tried.
     pub findings: Vec<Finding>,
     /// What it told wrongly, in sentences.
@@ -143,8 +154,12 @@ pub fn reports(status: &std::path::Path) -> Vec<Report> {
 impl Report {
     /// Of a source that was not tried, and why.
     pub fn off(source: &'static str, why: String) -> Self {
-        let (findings, wrong, raw) = (Vec::new(), Vec::new(), Vec::new());
-        Report { source, outcome: Err(why), findings, wrong, raw }
+        Self::untried(source, Outcome::NotBelieved(why))
+    }
+
+    /// Of a source for which nothing was made to be told of.
+    pub fn untried(source: &'static str, outcome: Outcome) -> Self {
+        Report { source, outcome, findings: Vec::new(), wrong: Vec::new(), raw: Vec::new() }
     }
 }
 

@@ -148,12 +148,17 @@ fn network(status: &Status) -> Check {
 
 fn losses(status: &Status) -> Check {
     let about = About { id: "losses", title: "losses" };
-    let dropped: u64 = status.sources.values().flat_map(|source| source.dropped.values()).sum();
+    let of = |unreadable: bool| -> u64 {
+        let all = status.sources.values().flat_map(|source| &source.dropped);
+        all.filter(|(kind, _)| (*kind == "malformed") == unreadable).map(|(_, count)| count).sum()
+    };
+    let (dropped, unreadable) = (of(false), of(true));
     let unwritten: u64 = status.files.values().map(|file| file.lost).sum();
     let counts = [
         (unwritten, "documents that no disk took"),
         (dropped, "events dropped because the sensor was too slow"),
         (status.events.missing, "events that macOS never sent"),
+        (unreadable, "messages of a network source that could not be read"),
         (status.memory.partials_evicted, "partial matches dropped for want of room"),
         (status.events.alerts_left_out, "alerts beyond their rules' budget"),
     ];
@@ -171,6 +176,8 @@ fn losses(status: &Status) -> Check {
     }
     let next = if dropped + status.events.missing > 0 {
         "see in the health file when it was, and what ran then: alerts of that time carry `vedette.gap`"
+    } else if unreadable > 0 {
+        "send what `sudo vedette doctor --probe-network --json` says: this macOS may have another layout"
     } else {
         "see which rule it is with `vedette status`, and except what is known: docs/exceptions.md"
     };

@@ -1,4 +1,4 @@
-//! `vedette doctor` and `vedette profile` of the Mach-O: each Mac of `tests/data/doctor` is put on a disk, its programs as
+//! `vedette doctor` and `vedette profile` of the Mach-O; `doctor --probe-network` is in `probe.rs`. Each Mac of `tests/data/doctor` is put on a disk, its programs as
 //! scripts that print what was recorded, and the findings have to be those that the recording gives.
 
 use super::{Setup, root, shown};
@@ -11,7 +11,7 @@ use time::{Date, Duration, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
 /// A recorded Mac: commands by their line, files by their path, with what others are based on.
 #[derive(Default)]
-struct Recording {
+pub(super) struct Recording {
     now: Option<PrimitiveDateTime>,
     root: bool,
     commands: BTreeMap<String, toml::Table>,
@@ -19,7 +19,7 @@ struct Recording {
 }
 
 impl Recording {
-    fn read(folder: &Path) -> Self {
+    pub(super) fn read(folder: &Path) -> Self {
         let text = fs::read_to_string(folder.join("mac.toml")).expect("a recording");
         let raw: toml::Table = text.parse().expect("TOML");
         let base = raw.get("based_on").and_then(toml::Value::as_str);
@@ -44,7 +44,7 @@ impl Recording {
     }
 
     /// Puts it on a disk, as much later as it is now.
-    fn lay_out(&self, mac: &Path) {
+    pub(super) fn lay_out(&self, mac: &Path) {
         let by = OffsetDateTime::now_utc() - self.now.expect("a time").assume_utc();
         // To the second, so that fractions stay as they are.
         let later = |text: &str| shift(text, Duration::seconds(by.whole_seconds()));
@@ -149,11 +149,15 @@ fn findings(document: &Json) -> Vec<String> {
     checks.iter().map(line).map(without_numbers).collect()
 }
 
+pub(super) fn is_root() -> bool {
+    // SAFETY: it has no arguments and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
 #[test]
 fn each_finding_and_its_next_step_from_the_macs_own_programs() {
     let Some(setup) = Setup::from_environment("doctor") else { return };
-    // SAFETY: it has no arguments and cannot fail.
-    let is_root = unsafe { libc::geteuid() } == 0;
+    let is_root = is_root();
     let mut folders: Vec<PathBuf> = fs::read_dir(root().join("tests/data/doctor"))
         .expect("the cases")
         .map(|entry| entry.expect("a case").path())

@@ -9,6 +9,7 @@ mod imports;
 mod live;
 mod losses;
 mod network;
+mod probe;
 mod recordings;
 mod selftest;
 mod sensor;
