@@ -175,6 +175,9 @@ by_hand 'with telemetry on: is vedette.attribution of most connections named?'
 row "the extension's own executable may be started by it"
 run grep source_chosen "$health"
 
+row "a source that was believed goes on telling"
+by_hand 'leave the Mac idle for an hour: does vedette status name the same network source as before?'
+
 row "PREV_EVENT_DISCARDED and CLOSED_AFTER_DROP"
 run plutil -extract sources.network xml1 -o - "$status_file"
 

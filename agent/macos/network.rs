@@ -2,12 +2,15 @@
 //!
 //! `auto` tries Endpoint Security's event 154, and the kernel's statistics where that does not work or is silent about
 //! some kinds of connection. Each is believed only after its [probe](crate::network::probe), for as long as this process
-//! runs. What comes while a probe runs is held and evaluated once it has succeeded.
+//! runs; one that has been silent for long is tried out again. What comes while its first probe runs is held and evaluated
+//! once that has succeeded.
 
+mod belief;
 mod check;
 mod trial;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use endpoint_sec::Message;
@@ -19,16 +22,17 @@ use super::ntstat::{self, Ntstat, Sighting};
 use crate::config::NetworkSource;
 use crate::network::armed::{Notes, SURVIVED};
 use crate::network::connection::Connection;
-use crate::network::es::{Payload, PortOrders};
+use crate::network::es::Payload;
 use crate::network::gate::{self, System};
 use crate::network::ntstat::tracker::What;
 use crate::network::once::Once;
-use crate::network::probe::{Kind, Verdict};
+use crate::network::probe::Kind;
 use crate::network::reorder::Reorder;
 use crate::network::{ES, NTSTAT};
 use crate::observation::{self, Flow, MessageEvent, Observation};
 use crate::sensor::{Now, Sensor};
 use crate::timestamp;
+use belief::Use;
 pub(crate) use check::probe_network;
 use trial::Trial;
 
@@ -53,25 +57,13 @@ pub(super) struct Network {
     es: Use,
     ntstat: Use,
     source: Option<Ntstat>,
+    /// What the statistics' thread counts, or counted.
+    counters: Option<Arc<ntstat::Counters>>,
     held_messages: Vec<Message>,
     held_flows: Vec<Sighting>,
     reorder: Reorder<Waiting>,
     once: Once,
     counts: Counts,
-}
-
-/// How far a source is.
-enum Use {
-    /// It is not tried.
-    Unused,
-    /// It was asked for.
-    Opening,
-    /// Its probe runs.
-    Trial(Box<Trial>),
-    /// It is believed, and never tells of these kinds.
-    Proven { silent: Vec<Kind>, orders: PortOrders },
-    /// It stays off, and why.
-    Off(String),
 }
 
 /// A flow that waits for Endpoint Security to pass its time.
@@ -99,6 +91,7 @@ impl Network {
             es: Use::Unused,
             ntstat: Use::Unused,
             source: None,
+            counters: None,
             held_messages: Vec::new(),
             held_flows: Vec::new(),
             reorder: Reorder::default(),
@@ -132,18 +125,18 @@ impl Network {
             Ok(payload) => payload,
             Err(error) => {
                 self.counts.malformed += 1;
-                if let Use::Trial(trial) = &mut self.es {
+                if let Some(trial) = self.es.trial() {
                     trial.malformed(error.to_string());
                 }
                 return;
             }
         };
-        if let Use::Trial(trial) = &mut self.es
+        if let Some(trial) = self.es.trial()
             && trial.payload(seen.process.token.pid, &payload, &bytes)
         {
             return;
         }
-        match &self.es {
+        match &mut self.es {
             Use::Opening | Use::Trial(_) => {
                 if self.held_messages.len() < MAX_HELD_MESSAGES {
                     self.held_messages.push(message.clone());
@@ -151,7 +144,8 @@ impl Network {
                     self.counts.dropped += 1;
                 }
             }
-            Use::Proven { orders, .. } => {
+            Use::Proven { orders, heard, .. } => {
+                *heard = self.timebase.tick();
                 let connection = payload.connection(*orders, message::name(message, &payload));
                 let time = seen.tick.unwrap_or(seen.time);
                 if self.once.is_new(ES, seen.process.token.pid, &connection, time) {
@@ -174,20 +168,24 @@ impl Network {
 
     /// Takes what the statistics tell.
     pub(super) fn sighting(&mut self, sighting: Sighting) {
-        if let Use::Trial(trial) = &mut self.ntstat
+        if let Some(trial) = self.ntstat.trial()
             && trial.sighting(&sighting)
         {
             return;
         }
-        match &self.ntstat {
+        match &mut self.ntstat {
             Use::Opening | Use::Trial(_) => {
                 if self.held_flows.len() < MAX_HELD_FLOWS {
-                    self.held_flows.push(sighting);
+                    // Its bytes were for the probe.
+                    self.held_flows.push(Sighting { raw: Vec::new(), ..sighting });
                 } else {
                     self.counts.dropped += 1;
                 }
             }
-            Use::Proven { .. } => self.wait(sighting),
+            Use::Proven { heard, .. } => {
+                *heard = self.timebase.tick();
+                self.wait(sighting);
+            }
             Use::Unused | Use::Off(_) => {}
         }
     }
@@ -207,6 +205,7 @@ impl Network {
         self.release(now.tick, sensor);
         self.hear(now, sensor);
         self.judge(now, sensor, client);
+        self.doubt(now.tick);
         let survived = |since: &i64| now.tick.saturating_sub(*since) >= SURVIVED;
         let done: Vec<_> =
             self.armed.iter().filter(|(_, since)| survived(since)).map(|(name, _)| *name).collect();
@@ -264,6 +263,7 @@ impl Network {
         }
         match Ntstat::start(layout, self.timebase) {
             Ok(source) => {
+                self.counters = Some(source.counters.clone());
                 self.source = Some(source);
                 Use::Opening
             }
@@ -308,62 +308,21 @@ impl Network {
                 }
                 ntstat::State::Malformed(why) => {
                     log::warn!(target: "sensor", "the kernel's network statistics: {why}");
-                    if let Use::Trial(trial) = &mut self.ntstat {
+                    if let Some(trial) = self.ntstat.trial() {
                         trial.malformed(why);
                     }
                 }
                 ntstat::State::Failed(why) => {
+                    // What it told before.
+                    while let Some(sighting) = self.sightings().and_then(|left| left.try_recv().ok()) {
+                        self.sighting(sighting);
+                    }
                     self.release(now.tick.saturating_add(crate::network::reorder::WAIT), sensor);
                     self.drop_ntstat(why);
                     self.go_on(sensor);
                 }
             }
         }
-    }
-
-    /// Ends the probes that can be judged.
-    fn judge(&mut self, now: Now, sensor: &mut Sensor, client: &EndpointSecurity) {
-        if let Use::Trial(trial) = &self.es
-            && let Some(verdict) = trial.verdict(now.tick)
-        {
-            match verdict {
-                Verdict::Proven { silent, orders } => {
-                    self.es = Use::Proven { silent, orders };
-                    self.evaluate_held(sensor);
-                }
-                Verdict::Failed(why) => {
-                    client.no_connections();
-                    self.take_back(ES);
-                    self.held_messages = Vec::new();
-                    self.es = Use::Off(format!("its probe failed: {why}"));
-                }
-            }
-            self.go_on(sensor);
-        }
-        if let Use::Trial(trial) = &self.ntstat
-            && let Some(verdict) = trial.verdict(now.tick)
-        {
-            match verdict {
-                Verdict::Proven { silent, orders } => {
-                    self.ntstat = Use::Proven { silent, orders };
-                    if let Some(source) = &self.source {
-                        source.without_raw();
-                    }
-                    for sighting in std::mem::take(&mut self.held_flows) {
-                        self.wait(sighting);
-                    }
-                }
-                Verdict::Failed(why) => self.drop_ntstat(format!("its probe failed: {why}")),
-            }
-            self.go_on(sensor);
-        }
-    }
-
-    fn drop_ntstat(&mut self, why: String) {
-        self.source = None;
-        self.held_flows = Vec::new();
-        self.take_back(NTSTAT);
-        self.ntstat = Use::Off(why);
     }
 
     /// Tries what is to be tried next, or says what came of it all.
@@ -461,8 +420,8 @@ impl Network {
         let entry = sensor.source("network");
         entry.received = self.counts.received;
         let (mut dropped, mut malformed) = (self.counts.dropped, self.counts.malformed);
-        if let Some(source) = &self.source {
-            let counters = &source.counters;
+        // Of a source that is used no more, what it had counted stays.
+        if let Some(counters) = &self.counters {
             dropped += counters.dropped.load(Relaxed);
             malformed += counters.malformed.load(Relaxed);
             let discarded = counters.discarded.load(Relaxed);

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
@@ -21,8 +20,15 @@ use crate::sensor::Now;
 /// How many connections may wait for the detector.
 const QUEUE: usize = 16_384;
 
-/// How often every source is asked for, in milliseconds: connections of which the kernel sends no event are seen then.
-const ASK_EVERY: u64 = 500;
+/// How often every source is asked for, in nanoseconds: connections of which the kernel sends no event are seen then.
+const ASK_EVERY: i64 = 500_000_000;
+
+/// How often it is at least, in nanoseconds: where a Mac has so many sockets that an answer takes long, or has not come to
+/// its end. Within the time that a probe has.
+const ASK_AT_LAST: i64 = 3_000_000_000;
+
+/// What part of the time may go into answers: one in so many.
+const BUSY: i64 = 10;
 
 /// How many datagrams are read without a look at the clock.
 const BATCH: usize = 256;
@@ -103,6 +109,9 @@ impl Ntstat {
             lost: 0,
             raw: raw.clone(),
             stop: stop.clone(),
+            asked: timebase.continuous_ticks(),
+            every: ASK_EVERY,
+            answered: false,
         };
         std::thread::Builder::new().name("ntstat".into()).spawn(move || {
             if let Err(why) = source.run() {
@@ -112,9 +121,9 @@ impl Ntstat {
         Ok(Ntstat { sightings, states, counters, raw, stop, _open: send })
     }
 
-    /// Leaves the bytes out from now on.
-    pub(super) fn without_raw(&self) {
-        self.raw.store(false, Relaxed);
+    /// Says whether each connection is to come with the bytes that told of it.
+    pub(super) fn want_raw(&self, wanted: bool) {
+        self.raw.store(wanted, Relaxed);
     }
 }
 
@@ -138,29 +147,35 @@ struct Source {
     lost: u64,
     raw: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
+    /// When the poll that is being answered was asked, in ticks of `mach_continuous_time`.
+    asked: u64,
+    /// How long after it the next is, in nanoseconds.
+    every: i64,
+    /// Whether the kernel has said of an answer that it was at its end.
+    answered: bool,
 }
 
 impl Source {
     fn run(&mut self) -> Result<(), String> {
-        let refused = |error| format!("the kernel does not give its network statistics: {error}");
         let control = KernelControl::open(CONTROL).map_err(refused)?;
         for provider in PROVIDERS {
             control.send(&add_all_sources(provider)).map_err(refused)?;
         }
         let _ = self.tell.send(State::Open);
         let mut buffer = vec![0; MAX_DATAGRAM];
-        let mut asked = Instant::now();
         // Providers' numbers are the contexts of the requests above.
         let mut context = 1 << 32;
         while !self.stop.load(Relaxed) {
-            let since = asked.elapsed();
-            if since >= Duration::from_millis(ASK_EVERY) {
-                asked = Instant::now();
+            if self.since_asked() >= self.every {
                 context += 1;
-                control.send(&get_update(context)).map_err(refused)?;
+                self.asked = self.timebase.continuous_ticks();
+                // Of a kernel that says no end of an answer none is waited for.
+                self.every = if self.answered { ASK_AT_LAST } else { ASK_EVERY };
+                ask(&control, context)?;
             }
-            let left = ASK_EVERY.saturating_sub(asked.elapsed().as_millis() as u64);
-            control.wait(left as u16);
+            // No longer, so that it is seen when it is to end.
+            let left = self.every.saturating_sub(self.since_asked()).clamp(0, ASK_EVERY);
+            control.wait((left / 1_000_000) as u16);
             for _ in 0..BATCH {
                 match control.receive(&mut buffer).map_err(refused)? {
                     Received::Nothing => break,
@@ -190,9 +205,15 @@ impl Source {
                 }
             };
             match message {
+                Message::Success { context: of, continues: false } if of == context => {
+                    self.tracker.polled(self.asked);
+                    self.answered = true;
+                    let took = self.since_asked();
+                    self.every = took.saturating_mul(BUSY).clamp(ASK_EVERY, ASK_AT_LAST);
+                }
                 // Only a part; what is still to come is asked for at once.
                 Message::Success { context: of, continues: true } if of == context => {
-                    control.send(&get_update(context)).map_err(|error| error.to_string())?;
+                    ask(control, context)?;
                 }
                 Message::Error { context: of, errno } if of == u64::from(Provider::TcpKernel.number()) => {
                     let error = io::Error::from_raw_os_error(i32::try_from(errno).unwrap_or(0));
@@ -202,6 +223,11 @@ impl Source {
             }
         }
         Ok(())
+    }
+
+    /// How long ago the last poll was asked, in nanoseconds.
+    fn since_asked(&self) -> i64 {
+        self.timebase.nanoseconds(self.timebase.continuous_ticks().saturating_sub(self.asked))
     }
 
     /// Passes on what a message meant.
@@ -245,4 +271,18 @@ impl Source {
         self.counters.discarded.store(counts.discarded + self.lost, Relaxed);
         self.counters.forgotten.store(counts.forgotten, Relaxed);
     }
+}
+
+/// Asks for the next sources of a poll. Where the kernel has no room for the question just now, the next poll asks again.
+fn ask(control: &KernelControl, context: u64) -> Result<(), String> {
+    match control.send(&get_update(context)) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::EAGAIN | libc::EINTR)) => {
+            Ok(())
+        }
+        asked => asked.map_err(refused),
+    }
+}
+
+fn refused(error: io::Error) -> String {
+    format!("the kernel does not give its network statistics: {error}")
 }

@@ -53,13 +53,17 @@ impl Connections {
 }
 
 impl Sensor {
-    /// Says which source connections come from now on, and why that one.
+    /// Says which source connections come from now on, and why that one. What was said already is not told again.
     pub fn connections_from(&mut self, source: &str, why: &str) {
         self.connections.missing = None;
         self.status.rules.blind = Vec::new();
+        let message = format!("{source}, {why}");
         let entry = self.source(NAME);
+        if entry.state == "running" && entry.message.as_ref() == Some(&message) {
+            return;
+        }
         entry.state = "running".to_owned();
-        entry.message = Some(format!("{source}, {why}"));
+        entry.message = Some(message);
         self.report(&Health::source_chosen(source, why));
         self.recover(NAME);
         self.write_status(self.state());
@@ -107,7 +111,9 @@ mod tests {
         sensor.no_connections("no source works", true);
         assert_eq!(sensor.state(), State::Degraded);
         assert_eq!(sensor.status.rules.blind.len(), 2);
-        sensor.connections_from("ntstat", "proven at start");
+        for _ in 0..2 {
+            sensor.connections_from("ntstat", "proven at start");
+        }
         assert_eq!((sensor.state(), sensor.status.rules.blind.len()), (State::Running, 0));
         assert_eq!(sensor.source("network").message.as_deref(), Some("ntstat, proven at start"));
         assert_eq!(sensor.stop(START, "the test ends"), 0);

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Message, Role, Update};
+use super::{Message, Provider, Role, Update};
 use crate::network::connection::{Bytes, Connection};
 
-/// How many open connections are kept. Of more, the oldest is forgotten, and would be taken for a new one.
+/// How many open connections are kept, some 10 MiB. Of more the oldest are forgotten: their ends are not told, nor is what
+/// connects a socket of before them.
 pub const MAX_SOURCES: usize = 65_536;
 
 /// `TCPS_CLOSED` of bsd/netinet/tcp_fsm.h.
@@ -20,6 +21,10 @@ pub struct Tracker {
     /// By their numbers, which only grow.
     open: BTreeMap<u64, Open>,
     since: u64,
+    /// When the last poll was asked that was answered to its end.
+    polled: Option<u64>,
+    /// The highest number that was forgotten: what a poll tells of up to it was told before.
+    forgotten: u64,
     counts: Counts,
 }
 
@@ -67,9 +72,15 @@ pub struct Open {
 
 impl Tracker {
     /// Makes a tracker of a control that was opened at a time, in ticks of `mach_continuous_time`: what a socket made
-    /// before it did, is not told as something new.
+    /// before it and connected by the first poll, is not told as something new.
     pub fn new(since: u64) -> Self {
-        Tracker { open: BTreeMap::new(), since, counts: Counts::default() }
+        Tracker { open: BTreeMap::new(), since, polled: None, forgotten: 0, counts: Counts::default() }
+    }
+
+    /// Notes that a poll, asked at a time in ticks of `mach_continuous_time`, was answered to its end: what is told as a
+    /// connection from now on and was not by then, was connected since.
+    pub fn polled(&mut self, asked: u64) {
+        self.polled = Some(asked);
     }
 
     /// Takes a message; appends what it means for connections.
@@ -96,22 +107,28 @@ impl Tracker {
     fn update(&mut self, update: &Update, changes: &mut Vec<Change>) {
         self.counts.discarded += u64::from(update.discarded);
         let descriptor = &update.descriptor;
-        if !self.open.contains_key(&update.source) && is_connection(update) {
+        let new = update.source > self.forgotten && !self.open.contains_key(&update.source);
+        if new && is_connection(update) {
             // The kernel says when a connection is made; of others only when their socket was, which a program that
-            // fetches something does just before.
-            let at = if update.connecting { descriptor.timestamp } else { descriptor.start };
+            // fetches something does just before, and a daemon long before.
+            let at = match update.connecting {
+                true => descriptor.timestamp,
+                false => descriptor.start.max(self.polled.unwrap_or(0)),
+            };
             let open = Open {
                 unique_pid: descriptor.unique_pid,
                 pid: descriptor.pid,
                 began: at,
                 connection: descriptor.connection.clone(),
             };
-            if update.connecting || descriptor.start >= self.since {
+            if update.connecting || at >= self.since {
                 changes.push(Change { what: What::Began, at: Some(at), open: open.clone() });
             }
             self.open.insert(update.source, open);
-            if self.open.len() > MAX_SOURCES {
-                self.open.pop_first();
+            if self.open.len() > MAX_SOURCES
+                && let Some((number, _)) = self.open.pop_first()
+            {
+                self.forgotten = self.forgotten.max(number);
                 self.counts.forgotten += 1;
             }
         }
@@ -124,11 +141,13 @@ impl Tracker {
     }
 }
 
-/// Whether a source has another end: a listening or a fresh socket has none, nor has one for datagrams to anyone.
+/// Whether a source has another end: a listening or a fresh socket has none, nor has one for datagrams to anyone. Whether
+/// userland's network stack fills in the state is not known; what it tells of has another end because it connects.
 fn is_connection(update: &Update) -> bool {
     let descriptor = &update.descriptor;
-    let listens = descriptor.role == Some(Role::Listener) || descriptor.state == Some(LISTEN);
-    let fresh = descriptor.state == Some(CLOSED) && !update.closing && !update.connecting;
+    let state = descriptor.state.filter(|_| descriptor.provider == Provider::TcpKernel);
+    let listens = descriptor.role == Some(Role::Listener) || state == Some(LISTEN);
+    let fresh = state == Some(CLOSED) && !update.closing && !update.connecting;
     let other_end = descriptor.connection.remote.is_some_and(|end| end.port.is_some());
     other_end && !listens && !fresh
 }
@@ -137,7 +156,7 @@ fn is_connection(update: &Update) -> bool {
 mod tests {
     use super::*;
     use crate::network::connection::{End, Transport};
-    use crate::network::ntstat::{Descriptor, Provider};
+    use crate::network::ntstat::Descriptor;
     use std::net::SocketAddr;
 
     /// What Darwin calls a connection that stands.
@@ -213,6 +232,34 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_began_no_earlier_than_the_last_poll_that_did_not_tell_of_it() {
+        let mut tracker = Tracker::new(1_001);
+        // One that the first poll tells of was there before, as was its socket.
+        assert_eq!(changes(&mut tracker, vec![message(update(1))]), []);
+        tracker.polled(1_500);
+        let told = changes(&mut tracker, vec![message(update(1)), message(update(2))]);
+        assert_eq!(told, [(What::Began, Some(1_500))]);
+        let told = changes(&mut tracker, vec![message(Update { closing: true, ..update(3) })]);
+        assert_eq!(told, [(What::Began, Some(1_500)), (ENDED, Some(2_000))]);
+        // A socket that was made since.
+        tracker.polled(500);
+        assert_eq!(changes(&mut tracker, vec![message(update(4))]), []);
+        let mut newer = update(5);
+        newer.descriptor.start = 1_700;
+        assert_eq!(changes(&mut tracker, vec![message(newer)]), [(What::Began, Some(1_700))]);
+    }
+
+    #[test]
+    fn userlands_sources_need_no_state() {
+        for provider in [Provider::TcpUserland, Provider::QuicUserland, Provider::TcpKernel] {
+            let mut update = update(1);
+            (update.descriptor.provider, update.descriptor.state) = (provider, Some(CLOSED));
+            let told = changes(&mut Tracker::new(0), vec![message(update)]);
+            assert_eq!(told.len(), usize::from(provider != Provider::TcpKernel), "{provider:?}");
+        }
+    }
+
+    #[test]
     fn what_has_no_other_end_is_no_connection() {
         let odd = |change: fn(&mut Update)| {
             let mut update = update(1);
@@ -253,9 +300,14 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded() {
         let mut tracker = Tracker::new(0);
-        let all = (0..MAX_SOURCES as u64 + 10).map(|source| message(update(source))).collect();
-        assert_eq!(changes(&mut tracker, all).len(), MAX_SOURCES + 10);
+        let all = || (1..=MAX_SOURCES as u64 + 10).map(|source| message(update(source))).collect();
+        assert_eq!(changes(&mut tracker, all()).len(), MAX_SOURCES + 10);
         assert_eq!((tracker.open.len(), tracker.counts().forgotten), (MAX_SOURCES, 10));
         assert!(tracker.open.contains_key(&(MAX_SOURCES as u64)));
+        // The next polls tell of all of them again: nothing begins twice.
+        for _ in 0..2 {
+            assert_eq!(changes(&mut tracker, all()), []);
+        }
+        assert_eq!(tracker.counts().forgotten, 10);
     }
 }

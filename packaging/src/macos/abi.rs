@@ -31,7 +31,9 @@ pub(super) fn test(arch: Arch, update_imports: bool) -> Result<()> {
 /// As `test`.
 pub(super) fn bench() -> Result<()> {
     let mut figures = harness(Arch::X86_64, &["--release"])?;
-    command::run(figures.args(["--test", "harness", "figures", "--", "--ignored", "--nocapture"]))
+    // One after the other: each measures.
+    let one = ["--ignored", "--nocapture", "--test-threads=1"];
+    command::run(figures.args(["--test", "harness", "figures", "--"]).args(one))
 }
 
 /// The command that runs the harness's tests, after what they need was built.

@@ -59,6 +59,10 @@ pub(crate) struct Network {
     pub(crate) event: Option<Answer>,
     /// What the kernel's statistics tell of them. Without it the kernel control does not exist.
     pub(crate) statistics: Option<Answer>,
+    /// What event 154 tells of probes after the Mac's first, if that is something else.
+    pub(crate) event_later: Option<Answer>,
+    /// What the statistics tell of them.
+    pub(crate) statistics_later: Option<Answer>,
     /// Whether the statistics' descriptors are longer than any known layout.
     pub(crate) longer: bool,
 }
@@ -86,6 +90,18 @@ impl Answer {
             Self::OtherProcess => Some(pid + 1),
             Self::Silent => None,
         }
+    }
+}
+
+impl Network {
+    /// What event 154 tells of the probe of a number, from 0.
+    pub(crate) fn of_event(&self, probe: u32) -> Answer {
+        self.event_later.filter(|_| probe > 0).or(self.event).unwrap_or(Answer::Silent)
+    }
+
+    /// What the statistics tell of it.
+    pub(crate) fn of_statistics(&self, probe: u32) -> Answer {
+        self.statistics_later.filter(|_| probe > 0).or(self.statistics).unwrap_or(Answer::Silent)
     }
 }
 
@@ -131,8 +147,12 @@ pub(crate) struct Message {
     /// How long delivery waits before it, in milliseconds.
     #[serde(default)]
     pub(crate) after_ms: u64,
-    /// A file in the Mac's root, for which delivery waits before it: a test makes it when it has done its part.
+    /// A file in the Mac's root, for which delivery waits before it: a test makes it when it has done its part. `{round}`
+    /// in it is the number of the repetition, from 0.
     pub(crate) waits_for: Option<String>,
+    /// How much time passes at once before it, on every clock, in milliseconds.
+    #[serde(default)]
+    pub(crate) passes_ms: u64,
     /// By how much the wall clock is set before it, in milliseconds.
     #[serde(default)]
     pub(crate) clock_step_ms: i64,
@@ -173,6 +193,8 @@ pub(crate) struct Message {
     pub(crate) status: i32,
     /// connect, statistics: which.
     pub(crate) connection: Option<Connection>,
+    /// statistics, instead: a datagram that the kernel sends, in hexadecimal; spaces mean nothing.
+    pub(crate) datagram: Option<String>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -214,6 +236,7 @@ impl Default for Message {
             event: Event::Number(0),
             after_ms: 0,
             waits_for: None,
+            passes_ms: 0,
             clock_step_ms: 0,
             clock_fails: false,
             disk_full: None,
@@ -229,6 +252,7 @@ impl Default for Message {
             script: None,
             status: 0,
             connection: None,
+            datagram: None,
         }
     }
 }

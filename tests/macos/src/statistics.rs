@@ -7,7 +7,7 @@
 //! packets; a kernel that runs out of room, which a scenario says.
 
 use crate::libsystem::{monotonic, ticks};
-use crate::scenario::{self, Answer, scenario};
+use crate::scenario::{self, scenario};
 use crate::started::unique;
 use std::collections::BTreeMap;
 use std::ffi::c_int;
@@ -116,6 +116,9 @@ fn serve(end: c_int) {
 
 /// Tells what happens to a connection, as the scenario says.
 pub(crate) fn tell(message: &scenario::Message) {
+    if let Some(datagram) = &message.datagram {
+        return kernel().put(&bytes(datagram));
+    }
     let connection = message.connection.clone().expect("what statistics tell has a connection");
     let (pid, unique, now) = (message.process.pid, unique(message.process.pid), ticks(monotonic()));
     let happens = move || {
@@ -136,10 +139,8 @@ pub(crate) fn tell(message: &scenario::Message) {
 }
 
 /// Tells of the connections that a probe's process is about to make.
-pub(crate) fn probed(pid: u32, connections: &[scenario::Connection]) {
-    let Some(answer) = scenario().network.statistics.filter(|answer| *answer != Answer::Silent) else {
-        return;
-    };
+pub(crate) fn probed(probe: u32, pid: u32, connections: &[scenario::Connection]) {
+    let answer = scenario().network.of_statistics(probe);
     let now = ticks(monotonic());
     for connection in connections {
         if let Some(pid) = answer.tells(!connection.udp, connection.to, pid) {
@@ -218,7 +219,6 @@ impl Kernel {
 
     /// Sends messages, as many in a datagram as there is room for. It waits where the program does not read.
     fn send(&self, messages: &[Vec<u8>]) {
-        let Some(end) = self.end else { return };
         let mut datagrams: Vec<Vec<u8>> = vec![Vec::new()];
         for message in messages {
             if datagrams.last().is_some_and(|last| last.len() + message.len() > DATAGRAM) {
@@ -227,9 +227,14 @@ impl Kernel {
             datagrams.last_mut().expect("there is one").extend(message);
         }
         for datagram in datagrams {
-            // SAFETY: the bytes are there. A program that has closed its end wants nothing more.
-            unsafe { libc::send(end, datagram.as_ptr().cast(), datagram.len(), libc::MSG_NOSIGNAL) };
+            self.put(&datagram);
         }
+    }
+
+    fn put(&self, datagram: &[u8]) {
+        let Some(end) = self.end else { return };
+        // SAFETY: the bytes are there. A program that has closed its end wants nothing more.
+        unsafe { libc::send(end, datagram.as_ptr().cast(), datagram.len(), libc::MSG_NOSIGNAL) };
     }
 }
 
@@ -300,6 +305,13 @@ impl Source {
         put(&[0; 4]);
         bytes
     }
+}
+
+/// Reads hexadecimal digits.
+fn bytes(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.chunks(2).map(|pair| byte(pair).expect("hexadecimal digits")).collect()
 }
 
 /// The first number of `kern.osrelease`.

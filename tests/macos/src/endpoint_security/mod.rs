@@ -14,7 +14,7 @@ pub(crate) use message::alive_bytes;
 
 use crate::blocks::{self, Block};
 use crate::bsm::AuditToken;
-use crate::libsystem::{disk, fail_wall_clock_once, monotonic, names_held, step_wall_clock};
+use crate::libsystem::{disk, fail_wall_clock_once, monotonic, names_held, pass_time, step_wall_clock};
 use crate::measure;
 use crate::scenario::{self, Kind, mac_root, scenario};
 use crate::started::note_end;
@@ -131,7 +131,7 @@ unsafe fn deliver(client: *mut Client) {
         messages.map(move |message| (round, message))
     };
     for (round, message) in (0..rounds).flat_map(of_round) {
-        if !before(&mut delivery, message) {
+        if !before(&mut delivery, message, round) {
             return;
         }
         if let Some(due) = (told * 1_000_000_000_u64).checked_div(scenario.per_second) {
@@ -201,8 +201,8 @@ impl Delivery {
         if !locked(&(*self.client).subscriptions).contains(&(Kind::Connect as u32)) {
             return;
         }
-        for (pid, connection) in std::mem::take(&mut *locked(&PROBED)) {
-            let answer = scenario().network.event.unwrap_or(scenario::Answer::Silent);
+        for (probe, pid, connection) in std::mem::take(&mut *locked(&PROBED)) {
+            let answer = scenario().network.of_event(probe);
             if let Some(pid) = answer.tells(!connection.udp, connection.to, pid) {
                 self.deliver(&scenario::Message::of_connection(pid, connection), 0);
             }
@@ -210,12 +210,12 @@ impl Delivery {
     }
 }
 
-/// Connections of probes, of which event 154 has not told yet.
-static PROBED: Mutex<Vec<(u32, scenario::Connection)>> = Mutex::new(Vec::new());
+/// Connections of probes, of which event 154 has not told yet: number of the probe, process, connection.
+static PROBED: Mutex<Vec<(u32, u32, scenario::Connection)>> = Mutex::new(Vec::new());
 
-/// Notes the connections that a probe's process is about to make.
-pub(crate) fn probed(pid: u32, connections: Vec<scenario::Connection>) {
-    locked(&PROBED).extend(connections.into_iter().map(|connection| (pid, connection)));
+/// Notes the connections that the process of a probe is about to make.
+pub(crate) fn probed(probe: u32, pid: u32, connections: Vec<scenario::Connection>) {
+    locked(&PROBED).extend(connections.into_iter().map(|connection| (probe, pid, connection)));
 }
 
 /// Calls the client's block with a message, and releases it.
@@ -241,9 +241,10 @@ unsafe fn call(client: *mut Client, empty: *mut Block, message: *const Message, 
 ///
 /// # Safety
 /// As of `deliver`.
-unsafe fn before(delivery: &mut Delivery, message: &scenario::Message) -> bool {
+unsafe fn before(delivery: &mut Delivery, message: &scenario::Message, round: u32) -> bool {
     let client = delivery.client;
     let ended = || (*client).ended.load(Ordering::SeqCst);
+    let file = message.waits_for.as_ref().map(|name| name.replace("{round}", &round.to_string()));
     let there = |name: &String| mac_root().is_none_or(|root| root.join(name).exists());
     let until = monotonic() + message.after_ms * 1_000_000;
     // Of connections nothing can be told before someone asks.
@@ -254,10 +255,13 @@ unsafe fn before(delivery: &mut Delivery, message: &scenario::Message) -> bool {
         scenario::Event::Named(Kind::Statistics) => statistics::is_watched(),
         _ => true,
     };
-    let waits = || message.waits_for.as_ref().is_some_and(|name| !there(name)) || !asked();
+    let waits = || file.as_ref().is_some_and(|name| !there(name)) || !asked();
     while !ended() && (monotonic() < until || waits()) {
         delivery.answer_probes();
         std::thread::sleep(LOOK_AGAIN);
+    }
+    if message.passes_ms != 0 {
+        pass_time(message.passes_ms * 1_000_000);
     }
     if message.clock_step_ms != 0 {
         step_wall_clock(message.clock_step_ms * 1_000_000);

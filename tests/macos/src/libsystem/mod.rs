@@ -21,7 +21,8 @@ mod unwind;
 
 pub(crate) use files::Stat;
 pub(crate) use processes::names_held;
-pub(crate) use time::{fail_once as fail_wall_clock_once, monotonic, step as step_wall_clock, ticks, wall};
+pub(crate) use time::{fail_once as fail_wall_clock_once, monotonic, pass as pass_time};
+pub(crate) use time::{step as step_wall_clock, ticks, wall};
 
 use std::ffi::c_int;
 

@@ -17,6 +17,7 @@ use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_short};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 exports! {
     "posix_spawn" => posix_spawn,
@@ -190,8 +191,10 @@ fn tell_of_probe(pid: u32, arguments: &[CString]) {
         Some(Connection { to: to.parse().ok()?, udp: transport == "udp", ..Connection::default() })
     };
     let connections: Vec<Connection> = texts[at + 1..].iter().filter_map(target).collect();
-    statistics::probed(pid, &connections);
-    endpoint_security::probed(pid, connections);
+    static PROBES: AtomicU32 = AtomicU32::new(0);
+    let probe = PROBES.fetch_add(1, Ordering::SeqCst);
+    statistics::probed(probe, pid, &connections);
+    endpoint_security::probed(probe, pid, connections);
 }
 
 /// `WNOHANG` and `WUNTRACED` are 1 and 2 on both.

@@ -1,7 +1,7 @@
 //! Figures for BENCHMARKS.md. `cargo xtask macos bench` runs it: release builds of program and harness.
 
 use super::Setup;
-use super::sensor::{ALERTS, CONFIGURATION, Mac};
+use super::sensor::{ALERTS, CONFIGURATION, HEALTH, Mac};
 use serde_json::{Value, json};
 
 /// Twenty thousand messages a second for thirty seconds, and what that takes.
@@ -53,6 +53,24 @@ fn at_twenty_thousand_messages_a_second() {
         measured["memory_kib"]["looks"],
         mib("peak_of_all")
     );
+}
+
+/// Ten thousand connections begin and end a second, for three seconds, and how many of them the sensor had no time for.
+#[test]
+#[ignore = "goes by the clock; `cargo xtask macos bench` runs it"]
+fn at_ten_thousand_connections_a_second() {
+    let Some(setup) = Setup::from_environment("figures of connections") else { return };
+    let mac = Mac::new("process where false");
+    let mut sensor = mac.start(&setup, "network-flood.toml");
+    sensor.wait_for(HEALTH, r#""action":"source_chosen""#);
+    sensor.let_go_on("go on");
+    sensor.wait_for("report", "told all");
+    let run = sensor.end();
+    let network = &run.status["sources"]["network"];
+    let dropped = network["dropped"]["connection"].as_u64().unwrap_or(0);
+    // Each begins and ends, and is evaluated or counted.
+    assert_eq!(run.evaluated() + dropped, 60_000, "{network}");
+    println!("connections that began or ended 60000, dropped {dropped}, evaluated {}", run.evaluated());
 }
 
 /// How long an alert took from its message's callback until a sync after its line had returned, in nanoseconds.

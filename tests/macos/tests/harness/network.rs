@@ -1,7 +1,7 @@
 //! Connections: each source's proof, what is evaluated of each, and what the Mac is told where none works.
 
 use super::Setup;
-use super::sensor::{HEALTH, Mac, Run, Sensor};
+use super::sensor::{ALERTS, HEALTH, Mac, Run, Sensor};
 use serde_json::Value;
 
 /// Files of the Mac's, below its root.
@@ -185,8 +185,10 @@ fn a_flow_finds_its_process_before_its_exec_is_delivered_after_its_exit_and_when
     sensor.let_go_on("go on");
     wait_for_flows(&mut sensor, 3);
     sensor.end();
-    let told: Vec<_> =
+    let mut told: Vec<_> =
         flows(&mac).into_iter().map(|[_, ip, name, attribution, _]| [ip, name, attribution]).collect();
+    // Each is told by a thread of its own; which comes first is the machine's doing.
+    told.sort();
     assert_eq!(
         told,
         [
@@ -221,22 +223,27 @@ fn a_note_that_is_found_keeps_the_source_off_on_that_build() {
     sensor.end();
 }
 
+/// No more come at once than the queue has room for, and the next burst begins once the last connection of the one before
+/// was evaluated. So whatever the machine's speed the sensor can take each, and has to. Against a clock, a machine may be
+/// too slow: what ten thousand a second come to there is a figure that `cargo xtask macos bench` prints.
 #[test]
-fn of_ten_thousand_connections_a_second_each_is_evaluated_or_counted() {
-    let Some(setup) = Setup::from_environment("a flood of connections") else { return };
-    let mac = Mac::new("process where false");
-    let mut sensor = mac.start(&setup, "network-flood.toml");
+fn of_seventy_thousand_connections_that_begin_and_end_in_bursts_none_is_dropped() {
+    let Some(setup) = Setup::from_environment("bursts of connections") else { return };
+    let mac = Mac::new(
+        r#"network where event.action == "connection_attempted" and destination.ip == "203.0.113.99""#,
+    );
+    let mut sensor = mac.start(&setup, "network-bursts.toml");
     sensor.wait_for(HEALTH, CHOSEN);
-    sensor.let_go_on("go on");
-    sensor.wait_for("report", "told all");
+    for burst in 0..5 {
+        sensor.let_go_on(&format!("burst {burst}"));
+        sensor.wait_until(ALERTS, |told| told.lines().count() > burst);
+    }
     let run = sensor.end();
-    // Each begins and ends. How many a busy machine has time for, this does not say.
-    let dropped = network(&run)["dropped"]["connection"].as_u64().unwrap_or(0);
-    let known = run.evaluated() + dropped;
-    // The probe's own connections end too.
-    assert!((60_000..60_010).contains(&known), "{known}: {}", network(&run));
-    assert!(run.evaluated() > 10_000, "{}", network(&run));
-    assert_eq!(network(&run)["missing"], serde_json::json!({}));
+    assert_eq!(network(&run)["dropped"], serde_json::json!({}), "{}", network(&run));
+    assert_eq!(network(&run)["missing"], serde_json::json!({}), "{}", network(&run));
+    // Each of the seven thousand begins and ends, and one more begins.
+    assert_eq!(network(&run)["received"], 5 * 7_001);
+    assert_eq!(run.evaluated(), 5 * (2 * 7_000 + 1));
 }
 
 #[test]
@@ -250,6 +257,67 @@ fn what_the_kernel_says_it_dropped_is_a_loss() {
     let run = sensor.end();
     assert_eq!(network(&run)["missing"]["discarded"], 1, "{}", network(&run));
     assert_eq!(run.told("loss")[0]["vedette"]["health"]["messages_missing"], 1);
+}
+
+#[test]
+fn what_the_kernel_sends_that_nobody_can_read_costs_itself_and_is_counted() {
+    let Some(setup) = Setup::from_environment("odd datagrams") else { return };
+    let mac = mac("");
+    let mut sensor = mac.start(&setup, "network-odd-datagrams.toml");
+    sensor.wait_for(HEALTH, CHOSEN);
+    sensor.let_go_on("go on");
+    wait_for_flows(&mut sensor, 2);
+    let run = sensor.end();
+    let told: Vec<_> = flows(&mac).into_iter().map(|[action, ip, ..]| [action, ip]).collect();
+    assert_eq!(told, [["connection_attempted", "203.0.113.1"], ["connection_attempted", "203.0.113.2"]]);
+    assert_eq!(network(&run)["dropped"], serde_json::json!({ "malformed": 7 }), "{}", network(&run));
+    // The first of them is told.
+    let lines =
+        run.log.lines().filter(|line| line.contains("the kernel's network statistics: a header: 1 bytes"));
+    assert_eq!(lines.count(), 1, "{}", run.log);
+}
+
+#[test]
+fn a_source_that_goes_silent_is_tried_out_again_and_believed_no_more() {
+    let Some(setup) = Setup::from_environment("sources that go silent") else { return };
+    let silent = "its probe failed: of 4 connections that were made, it told of none";
+    // There is another.
+    let mac = mac("");
+    let mut sensor = mac.start(&setup, "network-es-goes-silent.toml");
+    sensor.wait_for(HEALTH, CHOSEN);
+    sensor.let_go_on("go on");
+    sensor.wait_until(HEALTH, |told| told.matches(CHOSEN).count() == 2);
+    let run = sensor.end();
+    assert_eq!(message(&run), format!("ntstat, proven at start; es: {silent}"));
+    assert_eq!(run.status["rules"]["blind"], serde_json::json!([]));
+    // It did no harm in the two minutes for which a note stood.
+    assert!(mac.read(NOTES).contains(r#""state":"survived""#), "{}", mac.read(NOTES));
+    // There is none.
+    let mac = self::mac("");
+    let mut sensor = mac.start(&setup, "network-statistics-go-silent.toml");
+    sensor.wait_for(HEALTH, CHOSEN);
+    sensor.let_go_on("go on");
+    sensor.wait_for(HEALTH, NONE);
+    let run = sensor.end();
+    assert!(message(&run).contains(&format!("ntstat: {silent}")), "{}", message(&run));
+    assert_eq!(network(&run)["state"], "off");
+    assert_eq!(run.status["rules"]["blind"].as_array().map(Vec::len), Some(2), "{}", run.status["rules"]);
+}
+
+#[test]
+fn what_a_probe_that_failed_was_told_is_in_the_log() {
+    let Some(setup) = Setup::from_environment("raw messages in the log") else { return };
+    let mac = mac("");
+    let mut sensor = mac.start(&setup, "network-wrong.toml");
+    sensor.wait_for(HEALTH, NONE);
+    let run = sensor.end();
+    for (source, digits) in [("es", [160].as_slice()), ("ntstat", &[512, 480])] {
+        let of = format!("{source}: its probe was told, from byte ");
+        let parts: Vec<_> =
+            run.log.lines().filter_map(|line| line.split_once(&of)?.1.split_once(": ")).collect();
+        let lengths: Vec<usize> = parts.iter().map(|(_, bytes)| bytes.len()).collect();
+        assert!(lengths.starts_with(digits), "{source}: {}", run.log);
+    }
 }
 
 #[test]
