@@ -30,6 +30,10 @@ pub(super) const QUEUE: usize = 8192;
 /// From how many waiting messages on fork and exit are dropped: execs are worth more.
 const RESERVED: usize = QUEUE / 4 * 3;
 
+/// From how many on connections are dropped too: a process makes more of them in a second than anybody makes processes, and
+/// must not hide what is executed.
+const FOR_EXECS: usize = QUEUE / 8 * 7;
+
 /// How often a client is tried again that could not be made.
 const RETRY: Duration = Duration::from_secs(15);
 
@@ -215,8 +219,12 @@ fn receive(message: Message, sender: &Sender<Message>, counters: &Counters, next
     if let Some(number) = message.global_seq_num() {
         counters.missing_in_all.fetch_add(skipped(&next.all, number), Relaxed);
     }
-    let spared = matches!(kind, EXEC | CONNECTION) || sender.len() < RESERVED;
-    if !spared || matches!(sender.try_send(message), Err(TrySendError::Full(_))) {
+    let room = match kind {
+        EXEC => QUEUE,
+        CONNECTION => FOR_EXECS,
+        _ => RESERVED,
+    };
+    if sender.len() >= room || matches!(sender.try_send(message), Err(TrySendError::Full(_))) {
         counters.dropped[kind].fetch_add(1, Relaxed);
     }
 }

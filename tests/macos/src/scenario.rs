@@ -167,6 +167,9 @@ pub(crate) struct Message {
     /// Whether it is noted when it is delivered, for measurements.
     #[serde(default)]
     pub(crate) timed: bool,
+    /// Whether it is delivered though nobody has subscribed to it.
+    #[serde(default)]
+    pub(crate) unasked: bool,
     /// How long before its delivery it happened, in milliseconds.
     #[serde(default)]
     pub(crate) happened_before_ms: u64,
@@ -242,6 +245,7 @@ impl Default for Message {
             disk_full: None,
             every: 1,
             timed: false,
+            unasked: false,
             happened_before_ms: 0,
             version: 9,
             lost_before: 0,

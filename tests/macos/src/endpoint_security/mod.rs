@@ -177,7 +177,7 @@ impl Delivery {
         let event = message.event.number();
         // An unknown event stands for one that a later macOS sends under a known subscription.
         let unknown = matches!(message.event, scenario::Event::Number(_));
-        if !unknown && !locked(&(*self.client).subscriptions).contains(&event) {
+        if !unknown && !message.unasked && !locked(&(*self.client).subscriptions).contains(&event) {
             return;
         }
         if locked(&(*self.client).muted).contains(&message::token_of(process, round)) {
@@ -249,6 +249,7 @@ unsafe fn before(delivery: &mut Delivery, message: &scenario::Message, round: u3
     let until = monotonic() + message.after_ms * 1_000_000;
     // Of connections nothing can be told before someone asks.
     let asked = || match message.event {
+        _ if message.unasked => true,
         scenario::Event::Named(Kind::Connect) => {
             locked(&(*client).subscriptions).contains(&(Kind::Connect as u32))
         }

@@ -29,6 +29,26 @@ fn of_a_flood_execs_are_kept_longest_and_the_rest_is_counted() {
 }
 
 #[test]
+fn a_flood_of_connections_hides_no_exec() {
+    let Some(setup) = Setup::from_environment("a queue full of connections") else { return };
+    // Of 4,600 connections and execs in turn, the first 7,168 find the queue of 8,192 less than seven eighths full; then
+    // execs do, and no connection.
+    let (execs, kept_connections) = (4_600, 7_168 / 2);
+    let mac = Mac::new("process where false");
+    let mut sensor = mac.start(&setup, "flood-of-connections.toml");
+    sensor.wait_for("report", "told all");
+    // Each is evaluated before the end, or was dropped.
+    let done = |status: &str| {
+        let status = serde_json::from_str::<Value>(status).unwrap_or_default();
+        let dropped = &status["sources"]["endpoint_security"]["dropped"]["exec"];
+        status["events"]["evaluated"].as_u64().unwrap_or(0) + dropped.as_u64().unwrap_or(0)
+    };
+    sensor.wait_until(STATUS, |status| done(status) >= execs);
+    let run = sensor.end();
+    assert_eq!((run.dropped("exec"), run.dropped("connect")), (0, execs - kept_connections));
+}
+
+#[test]
 fn sigterm_in_the_middle_of_a_flood_loses_nothing_uncounted() {
     let Some(setup) = Setup::from_environment("SIGTERM in a flood") else { return };
     let mac = Mac::with_curl_rule();
