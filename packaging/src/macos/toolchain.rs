@@ -19,7 +19,7 @@ pub(super) fn with_standard_library(cargo: &mut Command, target: &str) -> Result
     let Err(error) = rustup(&["target", "add", target]) else { return Ok(()) };
     let source = rustlib.join("src/rust/library/std/Cargo.toml");
     if !source.is_file() {
-        rustup(&["component", "add", "rust-src"]).with_context(|| missing(target, &rustlib, &error))?;
+        rustup(&["component", "add", "rust-src"]).with_context(|| missing(target, &rustlib))?;
     }
     eprintln!("xtask: {error:#}; the standard library for {target} is compiled from its source");
     // Stable cargo takes -Z only so; std itself is written in the compiler's unstable features anyway.
@@ -32,11 +32,11 @@ fn rustup(arguments: &[&str]) -> Result<()> {
 }
 
 /// What to do where rustup fetches nothing.
-fn missing(target: &str, rustlib: &Path, error: &anyhow::Error) -> String {
+fn missing(target: &str, rustlib: &Path) -> String {
     format!(
-        "Rust's standard library for {target} is missing, and so is its source in {}: {error:#}. Where rustup can fetch \
-         neither, use a toolchain that has one of them; the source must be that of the compiler's own release. Debian's \
-         packages rustc-web, cargo-web, rust-web-src and lld-22 belong together",
+        "Rust's standard library for {target} is missing, and so is its source in {}; rustup could fetch neither, for the \
+         reasons above. Use a toolchain that has one of them, as Debian's packages rustc-web, cargo-web, rust-web-src \
+         and lld-22 together do; the source must be that of the compiler's own release",
         rustlib.join("src").display()
     )
 }
@@ -66,7 +66,8 @@ pub(super) fn linker() -> Result<PathBuf> {
 fn newest_lld(folder: &Path) -> Option<PathBuf> {
     let version = |name: &str| name.strip_prefix("llvm-")?.parse::<u32>().ok();
     let folders = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let all = folders.filter_map(|path| Some((version(path.file_name()?.to_str()?)?, path.join("bin/ld64.lld"))));
+    let all =
+        folders.filter_map(|path| Some((version(path.file_name()?.to_str()?)?, path.join("bin/ld64.lld"))));
     all.filter(|(_, path)| path.is_file()).max().map(|(_, path)| path)
 }
 
