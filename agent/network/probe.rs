@@ -2,7 +2,8 @@
 //!
 //! A short-lived process of its own connects to ports of the sensor's, over loopback: the sensor leaves out what it does
 //! itself. What the source tells of that process must have the right family, address, port, protocol and process. A kind
-//! of connection that a source never tells of is no fault, but is said; a kind that it tells wrongly is one.
+//! of connection that a source never tells of is no fault, but is said; a kind that it tells wrongly is one. Anybody on the
+//! Mac can connect to those ports: of another process's connection it is only a fault to be told instead of the probe's.
 
 mod process;
 
@@ -80,6 +81,8 @@ pub struct Probe {
     targets: Vec<Target>,
     right: BTreeMap<Kind, Option<PortOrder>>,
     wrong: Vec<String>,
+    /// Of each kind, the first that was told to be of another process, in a sentence.
+    of_others: BTreeMap<Kind, String>,
     raw: Vec<Vec<u8>>,
     until: i64,
 }
@@ -167,10 +170,11 @@ impl Probe {
     /// Begins a probe of which the process is `pid` and connects to `targets`, at a time in nanoseconds.
     pub fn new(pid: u32, targets: Vec<Target>, now: i64) -> Self {
         let until = now.saturating_add(ANSWER_WITHIN);
-        Probe { pid, targets, right: BTreeMap::new(), wrong: Vec::new(), raw: Vec::new(), until }
+        let (right, of_others) = (BTreeMap::new(), BTreeMap::new());
+        Probe { pid, targets, right, wrong: Vec::new(), of_others, raw: Vec::new(), until }
     }
 
-    /// Takes what the source tells. Returns whether it is of the probe.
+    /// Takes what the source tells. Returns whether it is of the probe's process.
     pub fn take(&mut self, told: Told<'_>) -> bool {
         let target = self.targets.iter().find(|target| target.is(&told)).copied();
         if told.pid != self.pid && target.is_none() {
@@ -181,16 +185,20 @@ impl Probe {
         }
         match target {
             Some(target) if told.pid == self.pid => self.right_kind(target, told.port),
-            Some(target) => self.contradict(format!(
-                "the connection to {} over {} is told to be of process {}, and is of {}",
-                target.address, target.kind, told.pid, self.pid
-            )),
+            Some(target) => {
+                self.of_others.entry(target.kind).or_insert_with(|| {
+                    format!(
+                        "the connection to {} over {} is told to be of process {}, and is of {}",
+                        target.address, target.kind, told.pid, self.pid
+                    )
+                });
+            }
             None => self.contradict(format!(
                 "process {} is told to have connected to {} port {} over {}, and has not",
                 told.pid, told.ip, told.port, told.transport
             )),
         }
-        true
+        told.pid == self.pid
     }
 
     /// Returns the verdict, once there is one: everything was told, something was told wrongly, or it is `now` so late
@@ -208,6 +216,9 @@ impl Probe {
         if !silent.is_empty() && now < self.until {
             return None;
         }
+        if let Some(of_another) = silent.iter().find_map(|kind| self.of_others.get(kind)) {
+            return Some(Verdict::Failed(of_another.clone()));
+        }
         if self.right.keys().all(|kind| kind.transport() != Transport::Tcp) {
             let made = self.targets.len();
             let why = match self.right.len() {
@@ -219,6 +230,11 @@ impl Probe {
         Some(Verdict::Proven { silent, orders: self.orders() })
     }
 
+    /// Returns the id of the probe's process.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Returns what became of each kind that was tried.
     pub fn findings(&self) -> Vec<Finding> {
         let told = |kind| self.right.contains_key(&kind);
@@ -227,9 +243,10 @@ impl Probe {
         self.targets.iter().map(finding).collect()
     }
 
-    /// Returns the contradictions, in sentences.
-    pub fn wrong(&self) -> &[String] {
-        &self.wrong
+    /// Returns what was told wrongly, in sentences.
+    pub fn wrong(&self) -> Vec<String> {
+        let instead = self.of_others.iter().filter(|(kind, _)| !self.right.contains_key(kind));
+        self.wrong.iter().chain(instead.map(|(_, sentence)| sentence)).cloned().collect()
     }
 
     /// Returns the first messages that were of the probe, each cut to 1024 bytes.

@@ -105,11 +105,13 @@ impl Network {
             }
             *heard = now;
             match Trial::start(now) {
-                Ok(trial) => *doubt = Some(Box::new(trial)),
+                Ok(trial) => {
+                    *doubt = Some(Box::new(trial));
+                    if name == NTSTAT {
+                        self.want_raw(true);
+                    }
+                }
                 Err(why) => log::warn!(target: "sensor", "{name} has been silent, and {why}"),
-            }
-            if name == NTSTAT {
-                self.want_raw(true);
             }
         }
     }

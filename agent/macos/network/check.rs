@@ -83,13 +83,7 @@ fn report(source: &'static str, trial: &Trial, timebase: Timebase) -> Report {
         None => Outcome::NotBelieved("it ended before its time".to_owned()),
     };
     let probe = trial.probe();
-    Report {
-        source,
-        outcome,
-        findings: probe.findings(),
-        wrong: probe.wrong().to_vec(),
-        raw: probe.raw().to_vec(),
-    }
+    Report { source, outcome, findings: probe.findings(), wrong: probe.wrong(), raw: probe.raw().to_vec() }
 }
 
 fn es(system: &System, timebase: Timebase) -> Result<Trial, Outcome> {

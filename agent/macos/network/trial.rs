@@ -53,11 +53,7 @@ impl Trial {
         };
         match sighting.change.what {
             What::Began => self.probe.take(told),
-            What::Ended(_) => self
-                .ports
-                .targets()
-                .iter()
-                .any(|target| End::from(target.address) == End { ip, port: Some(port) }),
+            What::Ended(_) => open.pid == self.probe.pid(),
         }
     }
 

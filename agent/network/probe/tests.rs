@@ -23,7 +23,7 @@ fn told(target: Target, order: PortOrder) -> Told<'static> {
 fn probe(tell: &[Told<'_>]) -> Probe {
     let mut probe = Probe::new(CHILD, targets(), 0);
     for told in tell {
-        assert!(probe.take(*told), "{told:?}");
+        assert_eq!(probe.take(*told), told.pid == CHILD, "{told:?}");
     }
     probe
 }
@@ -57,7 +57,6 @@ fn what_is_told_wrongly_ends_it() {
     let right = told(tcp4, PortOrder::Native);
     let other_ip = "198.51.100.7".parse().expect("an address");
     for (wrong, says) in [
-        (Told { pid: CHILD + 1, ..right }, "is told to be of process 701"),
         (Told { ip: other_ip, ..right }, "198.51.100.7"),
         (Told { ip: "::1".parse().expect("an address"), ..right }, "::1"),
         (Told { port: Port::Raw(4661), ..right }, "port 4661 or"),
@@ -73,6 +72,25 @@ fn what_is_told_wrongly_ends_it() {
     // Two orders for one transport: neither can be relied on.
     let both = probe(&[right, told(tcp6, PortOrder::Network)]);
     assert!(matches!(both.verdict(1), Some(Verdict::Failed(why)) if why.contains("another order")));
+}
+
+#[test]
+fn another_process_may_connect_to_its_ports_and_is_not_taken_for_it() {
+    let right: Vec<Told<'_>> = targets().into_iter().map(|target| told(target, PortOrder::Native)).collect();
+    let others: Vec<Told<'_>> = right.iter().map(|told| Told { pid: CHILD + 1, ..*told }).collect();
+    // Before, or after.
+    for tell in [[&others[..], &right[..]].concat(), [&right[..], &others[..]].concat()] {
+        let probe = probe(&tell);
+        assert!(matches!(probe.verdict(1), Some(Verdict::Proven { silent, .. }) if silent.is_empty()));
+        assert_eq!(probe.wrong(), [""; 0]);
+    }
+    // Instead of the probe's own, of one kind or of all.
+    for tell in [[&right[1..], &others[..1]].concat(), others.clone()] {
+        let probe = probe(&tell);
+        assert_eq!(probe.verdict(ANSWER_WITHIN - 1), None);
+        let Some(Verdict::Failed(why)) = probe.verdict(ANSWER_WITHIN) else { panic!("{tell:?}") };
+        assert!(why.contains("is told to be of process 701") && probe.wrong().contains(&why), "{why}");
+    }
 }
 
 #[test]
@@ -97,7 +115,7 @@ fn others_connections_are_none_of_its_business() {
 fn what_is_kept_to_be_shown_is_bounded() {
     let [tcp4, ..] = targets()[..] else { panic!("four") };
     let long = vec![0; 1 << 20];
-    let tell = Told { pid: 1, raw: &long, ..told(tcp4, PortOrder::Native) };
+    let tell = Told { port: Port::Known(9), raw: &long, ..told(tcp4, PortOrder::Native) };
     let probe = probe(&vec![tell; 100]);
     assert_eq!((probe.raw().len(), probe.wrong().len()), (MAX_RAW, MAX_WRONG));
     assert!(probe.raw().iter().all(|raw| raw.len() == MAX_RAW_BYTES));

@@ -116,11 +116,11 @@ fn what_was_made_and_the_messages_that_told_of_it_are_shown() {
             assert!(raw.iter().any(has), "{name}: {made}: {check}");
         }
     }
-    // Each of what is told wrongly is said, and a property list has the same.
+    // Each of what is told wrongly is said, by each source, and a property list has the same.
     let output = doctor(&setup, mac.path(), "network-wrong.toml", "--plist");
     let page = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(page.matches("<string>raw ").count(), 2, "{page}");
-    assert_eq!(page.matches("<string>wrong: the connection to ").count(), 2, "{page}");
+    assert_eq!(page.matches("<string>raw ").count(), 8, "{page}");
+    assert_eq!(page.matches("<string>wrong: the connection to ").count(), 8, "{page}");
 }
 
 #[test]
