@@ -23,8 +23,8 @@ pub(super) const STREAM: u32 = 0;
 /// How long the loop waits for a message: so often the pipeline is told the time, and a signal is seen.
 const WAKE: Duration = Duration::from_millis(500);
 
-/// How long messages may gather while some come. A callback that finds a thread waiting has to wake it, a system call
-/// of some 10 µs; one that finds none has not.
+/// How long messages and connections may gather while some come. A callback, or the statistics' thread, that finds a thread
+/// waiting has to wake it, a system call of some 10 µs; one that finds none has not.
 const GATHER: Duration = Duration::from_millis(1);
 
 /// How many messages are taken without a look at the clock.
@@ -48,7 +48,7 @@ pub(super) struct Live {
     network: Option<Network>,
     /// Whether rules and exceptions are others now; none in safe mode, which has the built-in ones only.
     watch: Option<Watch>,
-    /// Whether messages came just now, and all of them were taken.
+    /// Whether messages or connections came just now, and all of them were taken.
     gathering: bool,
     /// When the pipeline was told the time, on the clock of ticks.
     ticked: i64,
@@ -114,7 +114,7 @@ impl Live {
                 default(wait) => (None, None),
             },
         };
-        let came = message.is_some();
+        let came = message.is_some() || sighting.is_some();
         if let Some(message) = message {
             self.observe(&message);
         }
@@ -122,10 +122,7 @@ impl Live {
             network.sighting(sighting);
         }
         for _ in 1..BATCH {
-            let Ok(next) = self.source.messages.try_recv() else {
-                self.gathering = came;
-                break;
-            };
+            let Ok(next) = self.source.messages.try_recv() else { break };
             self.observe(&next);
         }
         if let Some(network) = &mut self.network {
@@ -134,6 +131,8 @@ impl Live {
                 network.sighting(next);
             }
         }
+        let left = self.network.as_ref().and_then(Network::sightings).is_some_and(|left| !left.is_empty());
+        self.gathering = came && !left && self.source.messages.is_empty();
     }
 
     /// How long nothing need be done: until the next look at the clock, or until a flow must go on.

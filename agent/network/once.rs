@@ -12,13 +12,18 @@ pub const APART: i64 = 2_000_000_000;
 /// How many beginnings are kept to be compared with.
 pub const MAX_KEPT: usize = 16_384;
 
+/// With how many of another source's beginnings of the same kind one is compared, the earliest of them. Where more wait, as
+/// of a process that connects to one place a thousand times in a second, one may be told twice.
+const MAX_COMPARED: usize = 1024;
+
 /// The beginnings that one source has told and no other yet.
 #[derive(Debug, Default)]
 pub struct Once {
-    /// What waits to be told again, by which end, the earliest first.
-    kept: HashMap<Key, VecDeque<Kept>>,
-    /// All that were kept, in the order in which they came, to forget them.
-    order: VecDeque<(i64, Key)>,
+    /// What waits to be told again, by which end and which source.
+    kept: HashMap<Key, Vec<Told>>,
+    /// All that were kept, in the order in which they came, to forget them: time, number, and where it is kept.
+    order: VecDeque<(i64, u64, Key, &'static str)>,
+    next: u64,
     repeated: u64,
 }
 
@@ -31,9 +36,18 @@ struct Key {
     port: Option<u16>,
 }
 
+/// What one source has told, the earliest first. Apart from what others have, so that a source that tells of many alike is
+/// not compared with itself.
+#[derive(Debug)]
+struct Told {
+    source: &'static str,
+    kept: VecDeque<Kept>,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Kept {
-    source: &'static str,
+    /// Which one it is; they only grow.
+    number: u64,
     time: i64,
     local_port: Option<u16>,
 }
@@ -51,20 +65,27 @@ impl Once {
         let key = Key { pid, transport: connection.transport, ip: remote.ip, port: remote.port };
         let local_port = connection.local.and_then(|end| end.port);
         let same = |kept: &Kept| {
-            kept.source != source
-                && time.saturating_sub(kept.time).saturating_abs() <= APART
+            time.saturating_sub(kept.time).saturating_abs() <= APART
                 && (kept.local_port.is_none() || local_port.is_none() || kept.local_port == local_port)
         };
-        let kept = self.kept.entry(key).or_default();
-        // One whose port is known to be the same, before one that might be it.
-        let exact = kept.iter().position(|kept| same(kept) && kept.local_port == local_port);
-        if let Some(at) = exact.or_else(|| kept.iter().position(same)) {
-            kept.remove(at);
-            self.repeated += 1;
-            return false;
+        let told = self.kept.entry(key).or_default();
+        for other in told.iter_mut().filter(|told| told.source != source) {
+            let mut first = other.kept.iter().take(MAX_COMPARED);
+            // One whose port is known to be the same, before one that might be it.
+            let exact = first.clone().position(|kept| same(kept) && kept.local_port == local_port);
+            if let Some(at) = exact.or_else(|| first.position(same)) {
+                other.kept.remove(at);
+                self.repeated += 1;
+                return false;
+            }
         }
-        kept.push_back(Kept { source, time, local_port });
-        self.order.push_back((time, key));
+        let kept = Kept { number: self.next, time, local_port };
+        match told.iter_mut().find(|told| told.source == source) {
+            Some(own) => own.kept.push_back(kept),
+            None => told.push(Told { source, kept: VecDeque::from([kept]) }),
+        }
+        self.order.push_back((time, self.next, key, source));
+        self.next += 1;
         true
     }
 
@@ -75,17 +96,19 @@ impl Once {
 
     /// Forgets what nobody will tell again, and of too many the first.
     fn forget(&mut self, now: i64) {
-        while let Some((time, key)) = self.order.front().copied()
+        while let Some((time, number, key, source)) = self.order.front().copied()
             && (self.order.len() >= MAX_KEPT || now.saturating_sub(time) > 2 * APART)
         {
             self.order.pop_front();
-            if let Some(kept) = self.kept.get_mut(&key) {
-                if let Some(at) = kept.iter().position(|kept| kept.time == time) {
-                    kept.remove(at);
-                }
-                if kept.is_empty() {
-                    self.kept.remove(&key);
-                }
+            let Some(told) = self.kept.get_mut(&key) else { continue };
+            // Unless it was told again, it is the first of those that are left.
+            if let Some(own) = told.iter_mut().find(|told| told.source == source)
+                && own.kept.front().is_some_and(|kept| kept.number == number)
+            {
+                own.kept.pop_front();
+            }
+            if told.iter().all(|told| told.kept.is_empty()) {
+                self.kept.remove(&key);
             }
         }
     }
@@ -132,6 +155,22 @@ mod tests {
         }
         let again = [5, 6, 7, 8].map(|port| once.is_new(NTSTAT, 1, &to(A, Some(port)), MS));
         assert_eq!(again, [false, false, false, true]);
+    }
+
+    #[test]
+    fn what_was_told_again_is_forgotten_with_the_rest() {
+        let mut once = Once::default();
+        for port in 1..=100 {
+            assert!(once.is_new(ES, 1, &to(A, Some(port)), 0));
+        }
+        for port in (1..=100).step_by(2) {
+            assert!(!once.is_new(NTSTAT, 1, &to(A, Some(port)), MS));
+        }
+        // The other half waits for as long as it may be told.
+        assert!(!once.is_new(NTSTAT, 1, &to(A, Some(2)), APART));
+        assert!(once.is_new(NTSTAT, 1, &to(A, Some(4)), APART + 1));
+        assert!(once.is_new(ES, 2, &to(A, None), 4 * APART));
+        assert_eq!((once.order.len(), once.kept.len(), once.repeated()), (1, 1, 51));
     }
 
     #[test]
