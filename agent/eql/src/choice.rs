@@ -22,6 +22,8 @@ enum Class {
     RarePart,
     /// An exact value that not most terms ask for.
     Shared,
+    /// A number or a truth, of which there are few.
+    RareFact,
     /// A field that few terms need to be there.
     RareField,
     /// Any other.
@@ -30,10 +32,9 @@ enum Class {
 
 /// Chooses for each term, of one category, the clause that is looked up; `None` where there is none. Terms
 /// that never hold are left out.
-pub(crate) fn choose(terms: Vec<Needs>) -> Vec<(u32, Option<Clause>)> {
+pub(crate) fn choose(terms: Vec<Needs>, shares: &Shares) -> Vec<(u32, Option<Clause>)> {
     let terms: Vec<Needs> =
         terms.into_iter().filter(|term| !term.clauses.iter().any(Vec::is_empty)).collect();
-    let shares = Shares::new(&terms);
     let mut options: Vec<Options> = terms
         .into_iter()
         .map(|Needs { term, clauses }| {
@@ -45,7 +46,7 @@ pub(crate) fn choose(terms: Vec<Needs>) -> Vec<(u32, Option<Clause>)> {
     // The best classes first, so that a field chosen for them serves the others as well.
     let mut chosen: Vec<(u32, Option<Clause>)> = Vec::new();
     options.sort_by_key(|options| options.class.map_or(u8::MAX, |class| class as u8));
-    while let Some(field) = most_asked(&options, &shares) {
+    while let Some(field) = most_asked(&options, shares) {
         options.retain(|options| {
             let on_field = options.clauses.iter().filter(|clause| single_field(clause) == Some(field));
             let clause = on_field.min_by_key(|clause| shares.largest(clause));
@@ -90,24 +91,23 @@ fn most_asked(options: &[Options], shares: &Shares) -> Option<FieldId> {
     asked.into_iter().max_by_key(order).map(|(field, _)| field)
 }
 
-/// How many terms ask for each witness.
-struct Shares {
+/// How many terms, of all categories, ask for each witness.
+#[derive(Default)]
+pub(crate) struct Shares {
     terms: usize,
     counts: HashMap<Witness, usize>,
 }
 
 impl Shares {
-    fn new(terms: &[Needs]) -> Self {
-        let mut counts = HashMap::new();
-        for Needs { clauses, .. } in terms {
-            let mut own: Vec<&Witness> = clauses.iter().flatten().collect();
-            own.sort();
-            own.dedup();
-            for witness in own {
-                *counts.entry(witness.clone()).or_default() += 1;
-            }
+    /// Counts another term.
+    pub(crate) fn count(&mut self, Needs { clauses, .. }: &Needs) {
+        self.terms += 1;
+        let mut own: Vec<&Witness> = clauses.iter().flatten().collect();
+        own.sort();
+        own.dedup();
+        for witness in own {
+            *self.counts.entry(witness.clone()).or_default() += 1;
         }
-        Shares { terms: terms.len(), counts }
     }
 
     /// By how many terms the clause's most popular witness is asked for.
@@ -120,7 +120,15 @@ impl Shares {
         let rare = shared <= (self.terms / 16).max(16);
         let parts = clause.iter().any(|witness| matches!(witness.test, Test::Contains(_)));
         let fields = clause.iter().any(|witness| witness.test == Test::Present);
+        let facts = clause.iter().any(|witness| matches!(witness.test, Test::Fact(_)));
         match (fields, parts) {
+            (false, _) if facts => {
+                if rare {
+                    Class::RareFact
+                } else {
+                    Class::Common
+                }
+            }
             (false, false) if rare => Class::Rare,
             (false, true) if rare => Class::RarePart,
             (false, _) if shared <= self.terms / 4 => Class::Shared,

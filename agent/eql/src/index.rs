@@ -9,7 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use crate::choice::{Needs, choose};
+use crate::choice::{Needs, Shares, choose};
 use crate::compile::Filter;
 use crate::fold::folded;
 use crate::record::Record;
@@ -82,6 +82,7 @@ impl Index {
     pub(crate) fn new<'f>(filters: impl Iterator<Item = &'f Filter>) -> Self {
         let mut categories: Vec<(Option<&str>, Vec<Needs>)> = Vec::new();
         let mut at: HashMap<Option<&str>, usize> = HashMap::new();
+        let mut shares = Shares::default();
         let mut terms = 0;
         for filter in filters {
             let category = filter.category.as_deref();
@@ -89,12 +90,14 @@ impl Index {
             if place == categories.len() {
                 categories.push((category, Vec::new()));
             }
-            categories[place].1.push(Needs { term: terms, clauses: clauses(&filter.condition) });
+            let needs = Needs { term: terms, clauses: clauses(&filter.condition) };
+            shares.count(&needs);
+            categories[place].1.push(needs);
             terms += 1;
         }
         let mut index = Index { terms: terms as usize, ..Index::default() };
         for (category, terms) in categories {
-            let lookup = Lookup::new(terms);
+            let lookup = Lookup::new(terms, &shares);
             match category {
                 Some(category) => index.categories.push((category.into(), lookup)),
                 None => index.any = lookup,
@@ -149,10 +152,10 @@ impl Candidates {
 }
 
 impl Lookup {
-    fn new(terms: Vec<Needs>) -> Self {
+    fn new(terms: Vec<Needs>, shares: &Shares) -> Self {
         let mut open = Vec::new();
         let mut fields: Vec<FieldTerms> = Vec::new();
-        for (term, chosen) in choose(terms) {
+        for (term, chosen) in choose(terms, shares) {
             let Some(clause) = chosen else {
                 open.push(term);
                 continue;
@@ -163,7 +166,9 @@ impl Lookup {
                     fields.len() - 1
                 });
                 match witness.test {
-                    Test::Equal(fingerprint) => fields[at].equal.entry(fingerprint).or_default().push(term),
+                    Test::Equal(fingerprint) | Test::Fact(fingerprint) => {
+                        fields[at].equal.entry(fingerprint).or_default().push(term)
+                    }
                     Test::Contains(text) => fields[at].parts.entry(text).or_default().push(term),
                     Test::Present => fields[at].present.push(term),
                 }

@@ -1,15 +1,16 @@
 //! Regular expressions in Lucene's syntax, on the `regex` crate: linear in the text.
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::literal::Extractor;
 
 /// Compiles a regular expression that matches a whole value; `.` matches line breaks too.
 ///
 /// # Errors
 /// What is wrong with it, in one line.
 pub(crate) fn compile(pattern: &str, insensitive: bool, size: usize) -> Result<Regex, String> {
-    RegexBuilder::new(&format!("\\A(?:{})\\z", translate(pattern)))
-        .case_insensitive(insensitive)
-        .dot_matches_new_line(true)
+    // The flags stand in the pattern, so that it can be read again as it is meant.
+    let flags = if insensitive { "si" } else { "s" };
+    RegexBuilder::new(&format!("(?{flags})\\A(?:{})\\z", translate(pattern)))
         .size_limit(size)
         .dfa_size_limit(size)
         .nest_limit(100)
@@ -25,6 +26,14 @@ pub(crate) fn compile(pattern: &str, insensitive: bool, size: usize) -> Result<R
                 format!("this is not a regular expression: {}", reason.trim_start_matches("error: "))
             }
         })
+}
+
+/// Returns texts of which every text that matches contains one; `None` where nothing is known.
+pub(crate) fn needed(regex: &Regex) -> Option<Vec<String>> {
+    let hir = regex_syntax::parse(regex.as_str()).ok()?;
+    let prefixes = Extractor::new().extract(&hir);
+    let literals = prefixes.literals()?;
+    literals.iter().map(|literal| str::from_utf8(literal.as_bytes()).ok().map(str::to_owned)).collect()
 }
 
 /// What Lucene takes literally and the `regex` crate does not is escaped.

@@ -3,10 +3,13 @@
 //! The analysis may only weaken: whatever satisfies the condition satisfies every one of its clauses. What it
 //! does not understand gives no clause.
 
+use regex::Regex;
+
 use crate::ast::Comparison;
 use crate::fold::folded;
 use crate::function::Computed;
 use crate::predicate::{Node, NodeKind, Operand};
+use crate::regular;
 use crate::schema::FieldId;
 use crate::value::Value;
 use crate::wildcard::Needed;
@@ -20,8 +23,10 @@ pub(crate) struct Witness {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Test {
-    /// A value has this [fingerprint](text_fingerprint).
+    /// A text has this [fingerprint](text_fingerprint).
     Equal(u64),
+    /// A number or a truth has this fingerprint. Of these few are told apart: many events have the same.
+    Fact(u64),
     /// A value, folded, contains this text, which is folded.
     Contains(Box<str>),
     /// There is a value.
@@ -33,6 +38,10 @@ pub(crate) type Clause = Vec<Witness>;
 
 /// A shorter text than this says too little of a value that contains it.
 const LEAST_PART: usize = 3;
+
+/// How many clauses at most are made of alternatives that ask for different fields, and how many witnesses one may have.
+const MOST_MIXED: usize = 4;
+const MOST_WITNESSES: usize = 256;
 
 /// Returns the clauses of a condition.
 pub(crate) fn clauses(condition: &Node) -> Vec<Clause> {
@@ -48,16 +57,18 @@ pub(crate) fn clauses(condition: &Node) -> Vec<Clause> {
         NodeKind::Wildcards(operand, patterns) => {
             on(operand, |field| patterns.iter().map(|pattern| needed(field, pattern.needed())).collect())
         }
-        NodeKind::Regexes(operand, _) | NodeKind::Networks(operand, _) | NodeKind::Truth(operand) => {
-            on(operand, |field| vec![present(field)])
+        NodeKind::Regexes(operand, regexes) => {
+            on(operand, |field| regexes.iter().flat_map(|regex| begins(field, regex)).collect())
         }
+        NodeKind::Networks(operand, _) => on(operand, |field| vec![present(field)]),
+        NodeKind::Truth(operand) => on(operand, |field| vec![fact(field, bool_fingerprint(true))]),
         NodeKind::Compare { optional: true, .. } => Vec::new(),
         NodeKind::Compare { operator, left, right, optional: false } => compared(*operator, left, right),
         NodeKind::In { value, list, .. } => on(value, |field| {
             let entries: Option<Clause> = list
                 .iter()
                 .map(|entry| match entry {
-                    Operand::Constant(constant) => Some(equal(field, constant_fingerprint(constant)?)),
+                    Operand::Constant(constant) => equal_to(field, constant),
                     _ => None,
                 })
                 .collect();
@@ -72,7 +83,8 @@ pub(crate) fn fingerprint(value: Value<'_>) -> Option<u64> {
         Value::Str(text) => Some(text_fingerprint(text)),
         Value::Int(number) => Some(number_fingerprint(number as f64)),
         Value::Float(number) => Some(number_fingerprint(number)),
-        Value::Bool(_) | Value::Missing | Value::List(_) => None,
+        Value::Bool(value) => Some(bool_fingerprint(value)),
+        Value::Missing | Value::List(_) => None,
     }
 }
 
@@ -103,12 +115,18 @@ fn mix(state: u64, word: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-fn constant_fingerprint(constant: &Computed<'_>) -> Option<u64> {
+fn bool_fingerprint(value: bool) -> u64 {
+    mix(2, u64::from(value))
+}
+
+/// What has the value of a constant; `None` if nothing can be looked up.
+fn equal_to(field: FieldId, constant: &Computed<'_>) -> Option<Witness> {
     match constant {
-        Computed::Str(text) => Some(text_fingerprint(text)),
-        Computed::Int(number) => Some(number_fingerprint(*number as f64)),
-        Computed::Float(number) => Some(number_fingerprint(*number)),
-        Computed::Null | Computed::Bool(_) | Computed::Many(_) => None,
+        Computed::Str(text) => Some(equal(field, text_fingerprint(text))),
+        Computed::Int(number) => Some(fact(field, number_fingerprint(*number as f64))),
+        Computed::Float(number) => Some(fact(field, number_fingerprint(*number))),
+        Computed::Bool(value) => Some(fact(field, bool_fingerprint(*value))),
+        Computed::Null | Computed::Many(_) => None,
     }
 }
 
@@ -122,12 +140,14 @@ fn on(operand: &Operand, clause: impl FnOnce(FieldId) -> Clause) -> Vec<Clause> 
 
 fn compared(operator: Comparison, left: &Operand, right: &Operand) -> Vec<Clause> {
     let constant = match (left, right) {
-        (Operand::Constant(constant), _) | (_, Operand::Constant(constant)) => constant_fingerprint(constant),
+        (Operand::Constant(constant), _) | (_, Operand::Constant(constant)) => Some(constant),
         _ => None,
     };
     let of = |operand| {
         on(operand, |field| match (operator, constant) {
-            (Comparison::Equal, Some(constant)) => vec![equal(field, constant)],
+            (Comparison::Equal, Some(constant)) => {
+                vec![equal_to(field, constant).unwrap_or_else(|| present(field))]
+            }
             // A comparison with nothing is false.
             _ => vec![present(field)],
         })
@@ -162,10 +182,18 @@ fn either(mut branches: Vec<Vec<Clause>>) -> Vec<Clause> {
             Some(union)
         })
         .collect();
-    if joined.is_empty() {
-        let strongest = branches.iter().map(|clauses| clauses.iter().min_by_key(|clause| rank(clause)));
-        let mixed: Option<Vec<&Clause>> = strongest.collect();
-        joined.extend(mixed.map(|clauses| clauses.into_iter().flatten().cloned().collect()));
+    // Else each branch may be looked up by something else: in turn the strongest that each has, the second, and so on,
+    // for what is strong by itself may be what everybody asks for. What is joined is not asked again.
+    let done: Vec<Option<FieldId>> = joined.iter().map(single_field).collect();
+    for branch in &mut branches {
+        branch.retain(|clause| single_field(clause).is_none_or(|field| !done.contains(&Some(field))));
+        branch.sort_by_key(rank);
+    }
+    for turn in 0..branches.iter().map(Vec::len).max().unwrap_or(0).min(MOST_MIXED) {
+        let mixed: Option<Vec<&Clause>> =
+            branches.iter().map(|clauses| clauses.get(turn).or(clauses.last())).collect();
+        let mixed: Option<Clause> = mixed.map(|clauses| clauses.into_iter().flatten().cloned().collect());
+        joined.extend(mixed.filter(|clause| clause.len() <= MOST_WITNESSES));
     }
     for clause in &mut joined {
         clause.sort();
@@ -185,13 +213,35 @@ fn rank(clause: &Clause) -> (u8, usize) {
     let weakest = clause.iter().map(|witness| match witness.test {
         Test::Equal(_) => 0,
         Test::Contains(_) => 1,
-        Test::Present => 2,
+        Test::Fact(_) => 2,
+        Test::Present => 3,
     });
     (weakest.max().unwrap_or(0), clause.len())
 }
 
 fn equal(field: FieldId, fingerprint: u64) -> Witness {
     Witness { field, test: Test::Equal(fingerprint) }
+}
+
+fn fact(field: FieldId, fingerprint: u64) -> Witness {
+    Witness { field, test: Test::Fact(fingerprint) }
+}
+
+/// What a text must have that matches a regular expression.
+fn begins(field: FieldId, regex: &Regex) -> Clause {
+    match regular::needed(regex) {
+        Some(texts) if texts.iter().all(|text| text.len() >= LEAST_PART) => {
+            let mut clause: Clause = texts.iter().map(|text| contains(field, text)).collect();
+            clause.sort();
+            clause.dedup();
+            clause
+        }
+        _ => vec![present(field)],
+    }
+}
+
+fn contains(field: FieldId, text: &str) -> Witness {
+    Witness { field, test: Test::Contains(folded(text).into()) }
 }
 
 fn present(field: FieldId) -> Witness {
@@ -201,9 +251,7 @@ fn present(field: FieldId) -> Witness {
 fn needed(field: FieldId, needed: Needed<'_>) -> Witness {
     match needed {
         Needed::Whole(text) => equal(field, text_fingerprint(text)),
-        Needed::Part(text) if text.len() >= LEAST_PART => {
-            Witness { field, test: Test::Contains(folded(&text).into()) }
-        }
+        Needed::Part(text) if text.len() >= LEAST_PART => contains(field, &text),
         Needed::Part(_) => present(field),
     }
 }
