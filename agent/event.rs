@@ -1,5 +1,6 @@
 //! The normalised event: what rules are evaluated against and alerts are made of.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use eql::{FieldId, Record, Scalar, Value};
@@ -127,6 +128,8 @@ pub struct Host {
 }
 
 /// A process's image at one moment; a new one at each fork and exec.
+///
+/// Here is who it is; what it is stands in its [`Description`], which is read as if its fields were here.
 #[derive(Clone, Debug, Default)]
 pub struct Process {
     /// `process.pid`.
@@ -137,6 +140,25 @@ pub struct Process {
     pub entity_id: Arc<str>,
     /// `process.start`, nanoseconds since 1970: when the process was forked.
     pub start: Option<i64>,
+    /// `process.parent.pid`.
+    pub parent_pid: Option<u32>,
+    /// `process.parent.entity_id`.
+    pub parent_entity_id: Option<Arc<str>>,
+    /// `process.Ext.ancestry`: entity ids, the parent at fork first.
+    pub ancestry: Arc<[Scalar]>,
+    /// `vedette.package`: the install session that the process belongs to.
+    pub package: Option<Arc<Package>>,
+    /// The image that this one replaced, `process.previous.*`.
+    pub previous_executable: Option<Arc<str>>,
+    /// What it is.
+    pub description: Lazy,
+    /// About how many bytes the texts of this image hold; set when it is made.
+    pub weight: usize,
+}
+
+/// What an image is.
+#[derive(Clone, Debug, Default)]
+pub struct Description {
     /// `process.executable`.
     pub executable: Option<Arc<str>>,
     /// `vedette.executable_truncated`: the kernel gave only the path's beginning.
@@ -169,24 +191,103 @@ pub struct Process {
     pub code_signature: Option<CodeSignature>,
     /// `user.*` and `group.*`.
     pub user: Option<User>,
-    /// `process.parent.pid`.
-    pub parent_pid: Option<u32>,
-    /// `process.parent.entity_id`.
-    pub parent_entity_id: Option<Arc<str>>,
-    /// `process.Ext.ancestry`: entity ids, the parent at fork first.
-    pub ancestry: Arc<[Scalar]>,
-    /// `vedette.package`: the install session that the process belongs to.
-    pub package: Option<Arc<Package>>,
-    /// The image that this one replaced, `process.previous.*`.
-    pub previous_executable: Option<Arc<str>>,
     /// `vedette.architecture`: what the image was built for, `arm64` or `x86_64`.
     pub architecture: Option<&'static str>,
     /// `vedette.dyld_exec_path`, where it differs from the executable.
     pub dyld_exec_path: Option<Arc<str>>,
     /// `vedette.es_client`: it is an Endpoint Security client itself.
     pub es_client: bool,
-    /// About how many bytes the texts of this image hold; set when it is made.
-    pub weight: usize,
+}
+
+/// A [`Description`], or the document that it is made of when somebody first reads it: of most images nobody does.
+#[derive(Clone, Debug, Default)]
+pub struct Lazy {
+    made: OnceLock<Arc<Description>>,
+    source: Option<DescribedBy>,
+}
+
+/// How long a document is, in bytes, that is kept to be read later.
+const MAX_KEPT_LINE: usize = 8 << 10;
+
+/// A document that describes an image, and how.
+#[derive(Clone, Debug)]
+struct DescribedBy {
+    document: Document,
+    reader: &'static Reader,
+}
+
+/// How a document's description of an image is read.
+#[derive(Debug)]
+pub struct Reader {
+    /// All of it.
+    pub describe: fn(&Document) -> Description,
+    /// `executable` by itself.
+    pub executable: for<'d> fn(&'d Document) -> Option<Cow<'d, str>>,
+    /// `name` by itself.
+    pub name: for<'d> fn(&'d Document) -> Option<Cow<'d, str>>,
+}
+
+impl Lazy {
+    /// Reads `document` once it is asked for; one that is long is read now, as what is in it may be much shorter.
+    pub fn new(document: &Document, reader: &'static Reader) -> Self {
+        match document.line.len() > MAX_KEPT_LINE {
+            true => (reader.describe)(document).into(),
+            false => {
+                let source = DescribedBy { document: document.clone(), reader };
+                Lazy { made: OnceLock::new(), source: Some(source) }
+            }
+        }
+    }
+
+    /// Returns the document that is kept to be read.
+    pub fn document(&self) -> Option<&Document> {
+        self.source.as_ref().map(|source| &source.document)
+    }
+
+    /// Returns [`Description::executable`]; for that alone, nothing is made.
+    pub fn executable(&self) -> Option<Cow<'_, str>> {
+        match &self.source {
+            Some(source) => (source.reader.executable)(&source.document),
+            None => self.made().executable.as_deref().map(Cow::Borrowed),
+        }
+    }
+
+    /// Returns [`Description::name`]; for that alone, nothing is made.
+    pub fn name(&self) -> Option<Cow<'_, str>> {
+        match &self.source {
+            Some(source) => (source.reader.name)(&source.document),
+            None => self.made().name.as_deref().map(Cow::Borrowed),
+        }
+    }
+
+    fn made(&self) -> &Arc<Description> {
+        self.made.get_or_init(|| {
+            let describe = |source: &DescribedBy| Arc::new((source.reader.describe)(&source.document));
+            self.source.as_ref().map(describe).unwrap_or_default()
+        })
+    }
+}
+
+impl From<Description> for Lazy {
+    fn from(description: Description) -> Self {
+        Lazy { made: OnceLock::from(Arc::new(description)), source: None }
+    }
+}
+
+impl std::ops::Deref for Process {
+    type Target = Description;
+
+    fn deref(&self) -> &Description {
+        self.description.made()
+    }
+}
+
+impl std::ops::DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Description {
+        self.description.made();
+        self.description.source = None;
+        Arc::make_mut(self.description.made.get_mut().expect("made just now"))
+    }
 }
 
 /// `code_signature.*`, as far as the kernel says.
@@ -359,9 +460,20 @@ impl Record for Event {
     }
 
     fn weight(&self) -> usize {
-        let process = |process: &Option<Arc<Process>>| process.as_ref().map_or(0, |process| process.weight);
+        let own = self.document.as_ref().map(|document| &document.line);
+        let process = |process: &Option<Arc<Process>>| match process {
+            // What describes it may be the event's own document.
+            Some(process) => match process.description.document() {
+                Some(document) if own.is_some_and(|own| Arc::ptr_eq(own, &document.line)) => 0,
+                _ => process.weight,
+            },
+            None => 0,
+        };
         size_of::<Inner>()
-            + self.document.as_ref().map_or(0, |document| document.line.len() + document.values.weight())
+            + self
+                .document
+                .as_ref()
+                .map_or(0, |document| document.line.len() + document.values.weight(&document.line))
             + process(&self.process)
             + process(&self.parent)
             + process(&self.effective_parent)

@@ -328,7 +328,7 @@ fn attribute(
 }
 
 /// The busiest process of a recorded loss.
-fn busiest(recorded: Recorded) -> Seen {
+fn busiest(recorded: Recorded<'_>) -> Seen {
     let process = of_no_session(Arc::new(recorded.process));
     Seen { process, parent: None, effective_parent: None, ended: false }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use eql::{FieldId, Value};
 
 pub use values::Values;
-pub(crate) use values::{ValueForm, ValuePlace, number, unescaped};
+pub(crate) use values::{Form, Layout, MAX_PLACES, Place};
 
 use crate::event::Network;
 
@@ -266,7 +266,7 @@ pub enum Owner {
     },
 }
 
-/// An ECS document: its text, and the fields that the loaded rules and the process table read.
+/// An ECS document: its text, and the fields that the loaded rules and the process table read. A clone is a reference count.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// The line as it was read, valid UTF-8, without its newline.
@@ -276,10 +276,15 @@ pub struct Document {
     /// `vedette.tick`, where a live sensor recorded it.
     pub tick: Option<i64>,
     /// The values of those fields, as far as the document has them.
-    pub values: Values,
+    pub values: Arc<Values>,
 }
 
 impl Document {
+    /// Returns whether the document itself holds something under `field`.
+    pub fn has(&self, field: FieldId) -> bool {
+        self.values.has(field)
+    }
+
     /// Returns what the document itself holds under `field`.
     pub fn get(&self, field: FieldId) -> Value<'_> {
         self.values.get(field, &self.line)

@@ -5,11 +5,12 @@
 //! A host is told by what cannot be forged without Apple's key: the kernel's platform flag together with a
 //! path under System Integrity Protection or Apple's signing id. A name alone says nothing.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use eql::Scalar;
 
-use crate::event::{CodeSignature, Package, Process};
+use crate::event::{Package, Process};
 use crate::observation::Image;
 
 /// Where the hosts lie, all on the sealed system volume.
@@ -43,20 +44,31 @@ pub fn is_host(image: &Image<'_>) -> bool {
     image.is_platform_binary && has_identity(Some(&*image.executable), image.signing_id.as_deref())
 }
 
+/// What a recorded document says of who a process is.
+#[derive(Clone, Debug, Default)]
+pub struct Identity<'d> {
+    /// `executable`.
+    pub executable: Option<Cow<'d, str>>,
+    /// `code_signature.trusted`.
+    pub trusted: bool,
+    /// `code_signature.signing_id`.
+    pub signing_id: Option<Cow<'d, str>>,
+    /// Whether there is a `code_signature.team_id`.
+    pub has_team: bool,
+}
+
 /// Returns whether a recorded document's process is an installer host. A document has no platform flag unless
 /// this sensor wrote it (`recorded_flag`); else a trusted signature with Apple's own kind of signing id and
 /// without a team stands in for it, since Apple's platform binaries belong to no team.
-pub fn is_recorded_host(process: &Process, recorded_flag: Option<bool>) -> bool {
-    let signature = process.code_signature.as_ref();
-    let signing_id = signature.and_then(|signature| signature.signing_id.as_deref());
-    recorded_flag.unwrap_or_else(|| signature.is_some_and(by_apple))
-        && has_identity(process.executable.as_deref(), signing_id)
+pub fn is_recorded_host(identity: &Identity<'_>, recorded_flag: Option<bool>) -> bool {
+    recorded_flag.unwrap_or_else(|| by_apple(identity))
+        && has_identity(identity.executable.as_deref(), identity.signing_id.as_deref())
 }
 
-fn by_apple(signature: &CodeSignature) -> bool {
-    signature.trusted
-        && signature.team_id.is_none()
-        && signature.signing_id.as_deref().is_some_and(|id| id.starts_with("com.apple."))
+fn by_apple(identity: &Identity<'_>) -> bool {
+    identity.trusted
+        && !identity.has_team
+        && identity.signing_id.as_deref().is_some_and(|id| id.starts_with("com.apple."))
 }
 
 fn has_identity(executable: Option<&str>, signing_id: Option<&str>) -> bool {

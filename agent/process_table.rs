@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use eql::Scalar;
 
-use crate::event::{Package, Process};
+use crate::event::{Description, Package, Process};
 use crate::observation::{Exec, Image, Token};
 use crate::package;
 use clock::Clock;
@@ -32,7 +32,7 @@ use store::{Instance, Store, Version};
 pub use accounts::Accounts;
 pub use image::{MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, entity_id};
 pub(crate) use image::{cut, file_name};
-pub use recorded::{Change, Recorded};
+pub use recorded::{Another, Change, Recorded};
 
 /// How many processes are kept.
 pub const MAX_PROCESSES: usize = 16_384;
@@ -441,7 +441,9 @@ impl ProcessTable {
             let version = &mut instance.versions[index];
             if let Some(user) = user {
                 version.token = Some(image.token);
-                version.process = sealed(Process { user: Some(user), ..Process::clone(&version.process) });
+                let mut process = Process::clone(&version.process);
+                process.user = Some(user);
+                version.process = sealed(process);
             }
         });
         index
@@ -602,8 +604,9 @@ fn inherited(parent: &Parent, child: &Arc<str>) -> Option<Arc<Package>> {
 /// A process of which only the pid is known. Pid 1 is always launchd.
 fn only_pid(pid: u32) -> Parent {
     let launchd = |text: &str| (pid == 1).then(|| text.into());
-    let process =
-        Process { pid, executable: launchd("/sbin/launchd"), name: launchd("launchd"), ..Process::default() };
+    let (executable, name) = (launchd("/sbin/launchd"), launchd("launchd"));
+    let description = Description { executable, name, ..Description::default() };
+    let process = Process { pid, description: description.into(), ..Process::default() };
     Parent { process: sealed(process), is_installer_host: false }
 }
 

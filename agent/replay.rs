@@ -11,8 +11,13 @@ use crate::detector::{Detector, RuleSet};
 use crate::event::{Event, Host};
 use crate::normaliser::{self, Normaliser};
 use crate::observation::Observation;
+use crate::process_table::Limits;
 use crate::redaction::Redactor;
 use crate::source::{Counters, Decoder, Item, Lines, Merge, Problem};
+
+/// How many bytes of images are kept of recordings. A recorded image is a document, which is larger than what a sensor
+/// keeps of a message.
+const MAX_BYTES: usize = 24 << 20;
 
 /// How a replay runs.
 #[derive(Clone, Debug, Default)]
@@ -160,6 +165,7 @@ impl Recorded {
                 host: self.host.clone(),
                 ticks: own.is_some(),
                 largest_window: self.largest_window,
+                limits: Limits { bytes: MAX_BYTES, ..Limits::default() },
                 ..normaliser::Options::default()
             })
         });

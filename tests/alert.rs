@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eql::Scalar;
 use serde_json::Value as Json;
 use vedette::alert::{self, Alert, Matched, is_deceptive};
-use vedette::event::{Action, Event, Fields, Host, Network, Package, Process, User};
+use vedette::event::{Action, Description, Event, Fields, Host, Network, Package, Process, User};
 use vedette::readable::{self, Style};
 use vedette::rule::{self, Content, Rule};
 
@@ -24,9 +24,7 @@ fn the_rule() -> Arc<Rule> {
 }
 
 fn process(entity: &str, said: &str) -> Process {
-    Process {
-        pid: 7,
-        entity_id: entity.into(),
+    let description = Description {
         executable: text(said),
         name: text(said),
         args: [Scalar::from(said)].into(),
@@ -35,6 +33,12 @@ fn process(entity: &str, said: &str) -> Process {
         script: text(said),
         tty: text(said),
         user: Some(User { id: said.into(), name: text(said), ..User::default() }),
+        ..Description::default()
+    };
+    Process {
+        pid: 7,
+        entity_id: entity.into(),
+        description: description.into(),
         package: Some(Arc::new(Package {
             host: said.into(),
             identifier: text(said),

@@ -1,15 +1,17 @@
 //! What the normaliser reads from a recorded ECS document.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use eql::{FieldId, Scalar, Value};
 
-use crate::event::{CodeSignature, Package, Process, User};
+use crate::event::{CodeSignature, Description, Lazy, Package, Process, Reader, User};
 use crate::observation::Document;
+use crate::package::Identity;
 use crate::process_table::{
-    Change, MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, Recorded, cut, file_name,
+    Another, Change, MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, Recorded, cut, file_name,
 };
-use crate::{schema, timestamp};
+use crate::{package, schema, timestamp};
 
 /// Names the fields that are read, and lists them for the source.
 macro_rules! reads {
@@ -112,7 +114,7 @@ pub(super) fn category(document: &Document) -> Category {
     match () {
         () if has(document, EVENT_CATEGORY, "process") => Category::Process,
         () if has(document, EVENT_CATEGORY, "network") => Category::Network,
-        () if has(document, EVENT_CATEGORY, "host") && !document.get(LOSS).is_missing() => Category::Loss,
+        () if has(document, EVENT_CATEGORY, "host") && document.has(LOSS) => Category::Loss,
         () => Category::Other,
     }
 }
@@ -123,7 +125,7 @@ pub(super) fn host_id(document: &Document) -> Option<&str> {
 
 /// Returns whether a document says which operating system it comes from.
 pub(super) fn names_os(document: &Document) -> bool {
-    [OS_TYPE, OS_FAMILY, OS_PLATFORM, OS_NAME].iter().any(|id| !document.get(*id).is_missing())
+    [OS_TYPE, OS_FAMILY, OS_PLATFORM, OS_NAME].iter().any(|id| document.has(*id))
 }
 
 pub(super) fn named_process(document: &Document) -> NamedProcess<'_> {
@@ -136,15 +138,74 @@ pub(super) fn named_process(document: &Document) -> NamedProcess<'_> {
 }
 
 /// Returns what a process document says for the process table; `None` if it names no pid.
-pub(super) fn recorded(document: &Document) -> Option<Recorded> {
-    let executable = text(document, EXECUTABLE);
-    let command_line = borrowed(document, COMMAND_LINE);
-    let (args, args_truncated) = list(document, ARGS, MAX_ARGS_BYTES);
+pub(super) fn recorded(document: &Document) -> Option<Recorded<'_>> {
     let process = Process {
         pid: number(document, PID)?,
         pidversion: number(document, PIDVERSION),
         entity_id: text(document, ENTITY_ID).unwrap_or_default(),
         start: borrowed(document, START).and_then(|text| timestamp::parse(text).ok()),
+        parent_pid: number(document, PARENT_PID),
+        parent_entity_id: text(document, PARENT_ENTITY_ID),
+        ancestry: ancestry(document),
+        package: session(document),
+        previous_executable: text(document, PREVIOUS_EXECUTABLE),
+        description: Lazy::new(document, &PROCESS),
+        ..Process::default()
+    };
+    Some(Recorded {
+        change: change(document),
+        process,
+        has_args: document.has(ARGS),
+        is_installer_host: is_host(document),
+        parent: another(document, PARENT_PID, PARENT_ENTITY_ID, &PARENT, parent_is_host),
+        effective_parent: another(document, EFFECTIVE_PID, EFFECTIVE_ENTITY_ID, &EFFECTIVE, |_| false),
+    })
+}
+
+/// The process that a document is about.
+static PROCESS: Reader = Reader {
+    describe: describe_process,
+    executable: |document| kept(document, EXECUTABLE),
+    name: |document| name(document, NAME, EXECUTABLE),
+};
+
+/// Its parent.
+static PARENT: Reader = Reader {
+    describe: describe_parent,
+    executable: |document| kept(document, PARENT_EXECUTABLE),
+    name: |document| kept(document, PARENT_NAME),
+};
+
+/// The process that is responsible for it.
+static EFFECTIVE: Reader = Reader {
+    describe: |document| Description {
+        name: text(document, EFFECTIVE_NAME),
+        executable: text(document, EFFECTIVE_EXECUTABLE),
+        ..Description::default()
+    },
+    executable: |document| kept(document, EFFECTIVE_EXECUTABLE),
+    name: |document| kept(document, EFFECTIVE_NAME),
+};
+
+/// Another process than the one that a document is about, if it says anything of it.
+fn another<'d>(
+    document: &'d Document,
+    pid: FieldId,
+    entity_id: FieldId,
+    reader: &'static Reader,
+    is_host: fn(&Document) -> bool,
+) -> Option<Another<'d>> {
+    let (pid, entity_id) = (number(document, pid).unwrap_or_default(), kept(document, entity_id));
+    let (executable, name) = ((reader.executable)(document), (reader.name)(document));
+    let is_known = pid != 0 || entity_id.is_some() || name.is_some() || executable.is_some();
+    is_known.then_some(Another { pid, entity_id, executable, name, document, reader, is_host })
+}
+
+fn describe_process(document: &Document) -> Description {
+    let executable = text(document, EXECUTABLE);
+    let command_line = borrowed(document, COMMAND_LINE);
+    let (args, args_truncated) = list(document, ARGS, MAX_ARGS_BYTES);
+    Description {
         name: text(document, NAME).or_else(|| file_name(executable.as_deref()?).map(Arc::from)),
         executable,
         args_count: integer(document, ARGS_COUNT),
@@ -166,23 +227,59 @@ pub(super) fn recorded(document: &Document) -> Option<Recorded> {
             }
         }),
         user: user(document),
-        parent_pid: number(document, PARENT_PID),
-        parent_entity_id: text(document, PARENT_ENTITY_ID),
-        ancestry: list(document, ANCESTRY, MAX_ARGS_BYTES).0.into(),
-        package: package(document),
-        previous_executable: text(document, PREVIOUS_EXECUTABLE),
-        ..Process::default()
-    };
-    Some(Recorded {
-        change: change(document),
-        process,
-        parent: parent(document),
-        effective_parent: described(
+        ..Description::default()
+    }
+}
+
+fn describe_parent(document: &Document) -> Description {
+    let (args, args_truncated) = list(document, PARENT_ARGS, MAX_ARGS_BYTES);
+    Description {
+        name: text(document, PARENT_NAME),
+        executable: text(document, PARENT_EXECUTABLE),
+        args,
+        args_truncated,
+        command_line: borrowed(document, PARENT_COMMAND_LINE)
+            .map(|line| cut(line, MAX_COMMAND_LINE_BYTES).into()),
+        code_signature: signature(
             document,
-            [EFFECTIVE_PID, EFFECTIVE_ENTITY_ID, EFFECTIVE_NAME, EFFECTIVE_EXECUTABLE],
+            [PARENT_SIGNED, PARENT_TRUSTED, PARENT_SIGNING_ID, PARENT_TEAM_ID],
         ),
-        platform_binary: boolean(document, PLATFORM_BINARY),
+        ..Description::default()
+    }
+}
+
+fn is_host(document: &Document) -> bool {
+    let identity = identity(document, [EXECUTABLE, TRUSTED, SIGNING_ID, TEAM_ID]);
+    package::is_recorded_host(&identity, boolean(document, PLATFORM_BINARY))
+}
+
+fn parent_is_host(document: &Document) -> bool {
+    let fields = [PARENT_EXECUTABLE, PARENT_TRUSTED, PARENT_SIGNING_ID, PARENT_TEAM_ID];
+    package::is_recorded_host(&identity(document, fields), None)
+}
+
+fn identity(document: &Document, [executable, trusted, signing_id, team_id]: [FieldId; 4]) -> Identity<'_> {
+    Identity {
+        executable: kept(document, executable),
+        trusted: boolean(document, trusted).unwrap_or_default(),
+        signing_id: kept(document, signing_id),
+        has_team: kept(document, team_id).is_some(),
+    }
+}
+
+/// A name, else what an executable's path ends with.
+fn name(document: &Document, name: FieldId, executable: FieldId) -> Option<Cow<'_, str>> {
+    kept(document, name).or_else(|| match kept(document, executable)? {
+        Cow::Borrowed(path) => file_name(path).map(Cow::Borrowed),
+        Cow::Owned(path) => file_name(&path).map(|name| Cow::Owned(name.to_owned())),
     })
+}
+
+fn ancestry(document: &Document) -> Arc<[Scalar]> {
+    match document.has(ANCESTRY) {
+        true => list(document, ANCESTRY, MAX_ARGS_BYTES).0.into(),
+        false => Arc::default(),
+    }
 }
 
 /// What a document is about: by Elastic's actions, else by ECS's types.
@@ -198,38 +295,6 @@ fn change(document: &Document) -> Change {
         .iter()
         .find(|(field, value, _)| has(document, *field, value))
         .map_or(Change::None, |(_, _, change)| *change)
-}
-
-fn parent(document: &Document) -> Option<Process> {
-    let ids = [PARENT_PID, PARENT_ENTITY_ID, PARENT_NAME, PARENT_EXECUTABLE];
-    let (args, args_truncated) = list(document, PARENT_ARGS, MAX_ARGS_BYTES);
-    Some(Process {
-        args,
-        args_truncated,
-        command_line: borrowed(document, PARENT_COMMAND_LINE)
-            .map(|line| cut(line, MAX_COMMAND_LINE_BYTES).into()),
-        code_signature: signature(
-            document,
-            [PARENT_SIGNED, PARENT_TRUSTED, PARENT_SIGNING_ID, PARENT_TEAM_ID],
-        ),
-        ..described(document, ids)?
-    })
-}
-
-/// A process described by `[pid, entity_id, name, executable]`.
-fn described(document: &Document, [pid, entity_id, name, executable]: [FieldId; 4]) -> Option<Process> {
-    let process = Process {
-        pid: number(document, pid).unwrap_or_default(),
-        entity_id: text(document, entity_id).unwrap_or_default(),
-        name: text(document, name),
-        executable: text(document, executable),
-        ..Process::default()
-    };
-    let known = process.pid != 0
-        || !process.entity_id.is_empty()
-        || process.name.is_some()
-        || process.executable.is_some();
-    known.then_some(process)
 }
 
 /// A signature by `[exists, trusted, signing_id, team_id]`. Its status stays in the document.
@@ -264,7 +329,7 @@ fn user(document: &Document) -> Option<User> {
     (user != User::default()).then_some(user)
 }
 
-fn package(document: &Document) -> Option<Arc<Package>> {
+fn session(document: &Document) -> Option<Arc<Package>> {
     Some(Arc::new(Package {
         session: text(document, PACKAGE_SESSION)?,
         host: text(document, PACKAGE_HOST).unwrap_or_default(),
@@ -292,13 +357,17 @@ fn borrowed(document: &Document, field: FieldId) -> Option<&str> {
     first(document, field).as_str().filter(|text| !text.is_empty())
 }
 
-/// Text; an id that a document writes as a number is text as well.
-fn text(document: &Document, field: FieldId) -> Option<Arc<str>> {
+/// Text as it is kept; an id that a document writes as a number is text as well.
+fn kept(document: &Document, field: FieldId) -> Option<Cow<'_, str>> {
     match first(document, field) {
-        Value::Str(text) if !text.is_empty() => Some(cut(text, MAX_TEXT_BYTES).into()),
-        Value::Int(number) => Some(number.to_string().into()),
+        Value::Str(text) if !text.is_empty() => Some(Cow::Borrowed(cut(text, MAX_TEXT_BYTES))),
+        Value::Int(number) => Some(Cow::Owned(number.to_string())),
         _ => None,
     }
+}
+
+fn text(document: &Document, field: FieldId) -> Option<Arc<str>> {
+    kept(document, field).map(Arc::from)
 }
 
 fn integer(document: &Document, field: FieldId) -> Option<i64> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Description;
 use crate::observation::Image;
 
 fn image(path: &str, signing_id: &str, platform: bool) -> bool {
@@ -41,12 +42,13 @@ fn a_script_is_one_of_the_sandbox() {
 
 /// An image with these arguments; the first is the executable's path as well, unless `executable` is given.
 fn process(executable: &str, script: Option<&str>, args: &[&str]) -> Process {
-    Process {
+    let description = Description {
         executable: Some(executable.into()),
         script: script.map(Arc::from),
         args: args.iter().map(|arg| Scalar::from(*arg)).collect(),
-        ..Process::default()
-    }
+        ..Description::default()
+    };
+    Process { description: description.into(), ..Process::default() }
 }
 
 #[test]
@@ -54,8 +56,8 @@ fn a_session_tells_what_runs_and_who_says_so() {
     const SCRIPT: &str = "/tmp/PKInstallSandbox.Ab1234/Scripts/com.example.pkg.Xy9876/postinstall";
     let private = format!("/private{SCRIPT}");
     let session: Arc<str> = "child".into();
-    let begun =
-        begin(&Process { name: Some("package_script_service".into()), ..Process::default() }, &session);
+    let named = Description { name: Some("package_script_service".into()), ..Description::default() };
+    let begun = begin(&Process { description: named.into(), ..Process::default() }, &session);
     assert_eq!((&*begun.host, &*begun.session, begun.claimed.len()), ("package_script_service", "child", 0));
     /// What it is, the image, and then script, path and what is claimed.
     type Case<'a> = (&'a str, Process, Option<&'a str>, Option<&'a str>, &'a [&'a str]);
@@ -137,33 +139,25 @@ fn the_installer_command_names_its_package() {
 
 #[test]
 fn a_recorded_host_is_signed_by_apple() {
-    let signed = |trusted: bool, signing_id: &str, team_id: Option<&str>| CodeSignature {
-        trusted,
-        signing_id: Some(signing_id.into()),
-        team_id: team_id.map(Arc::from),
-        ..CodeSignature::default()
-    };
-    let installer = |signature: Option<CodeSignature>| Process {
+    let signed = |trusted: bool, signing_id: &str, team_id: Option<&str>| Identity {
         executable: Some("/usr/sbin/installer".into()),
-        code_signature: signature,
-        ..Process::default()
+        trusted,
+        signing_id: Some(Cow::Owned(signing_id.to_owned())),
+        has_team: team_id.is_some(),
     };
     let apple = signed(true, "com.apple.installer", None);
-    assert!(is_recorded_host(&installer(Some(apple.clone())), None));
-    for (what, signature) in [
-        ("unsigned", None),
-        ("not trusted", Some(signed(false, "com.apple.installer", None))),
-        ("of a team", Some(signed(true, "com.apple.installer", Some("ABCDE12345")))),
-        ("not Apple's", Some(signed(true, "com.example.installer", None))),
+    assert!(is_recorded_host(&apple, None));
+    for (what, identity) in [
+        ("unsigned", Identity { executable: Some("/usr/sbin/installer".into()), ..Identity::default() }),
+        ("not trusted", signed(false, "com.apple.installer", None)),
+        ("of a team", signed(true, "com.apple.installer", Some("ABCDE12345"))),
+        ("not Apple's", signed(true, "com.example.installer", None)),
     ] {
-        assert!(!is_recorded_host(&installer(signature), None), "{what}");
+        assert!(!is_recorded_host(&identity, None), "{what}");
     }
-    assert!(!is_recorded_host(&installer(Some(apple)), Some(false)), "the kernel's word goes before");
-    let elsewhere = Process {
-        executable: Some("/tmp/installer".into()),
-        code_signature: Some(signed(true, "com.apple.bash", None)),
-        ..Process::default()
-    };
+    assert!(!is_recorded_host(&apple, Some(false)), "the kernel's word goes before");
+    let elsewhere =
+        Identity { executable: Some("/tmp/installer".into()), ..signed(true, "com.apple.bash", None) };
     assert!(!is_recorded_host(&elsewhere, None), "a name is none");
 }
 

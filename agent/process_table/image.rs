@@ -9,7 +9,7 @@ use eql::Scalar;
 use sha2::{Digest, Sha256};
 
 use super::accounts::{Accounts, SystemAccounts};
-use crate::event::{CodeSignature, Process, User};
+use crate::event::{CodeSignature, Description, Process, User};
 use crate::observation::{Exec, Image, Token};
 
 /// How much of the joined command line is kept, in bytes. macOS allows an argv of 1 MiB.
@@ -52,10 +52,7 @@ impl Images {
     /// Returns what `image` says by itself: no arguments, no parent but its pid, no lineage.
     pub(super) fn bare(&mut self, image: &Image<'_>) -> Process {
         let executable = text(&image.executable);
-        Process {
-            pid: image.token.pid,
-            pidversion: Some(image.token.pidversion),
-            start: image.start,
+        let description = Description {
             name: executable.as_deref().and_then(file_name).map(Arc::from),
             executable_truncated: image.executable_truncated,
             executable,
@@ -64,8 +61,15 @@ impl Images {
             session_leader_pid: image.session_id,
             code_signature: Some(code_signature(image)),
             user: Some(self.user(&image.token)),
-            parent_pid: image.parent_token.map(|token| token.pid).or(image.ppid),
             es_client: image.is_es_client,
+            ..Description::default()
+        };
+        Process {
+            pid: image.token.pid,
+            pidversion: Some(image.token.pidversion),
+            start: image.start,
+            parent_pid: image.parent_token.map(|token| token.pid).or(image.ppid),
+            description: description.into(),
             ..Process::default()
         }
     }
@@ -94,7 +98,7 @@ impl Images {
 }
 
 /// Adds what only an exec says of its new image.
-pub(super) fn exec(process: &mut Process, exec: &Exec<'_>, keep_env: bool) {
+pub(super) fn exec(process: &mut Description, exec: &Exec<'_>, keep_env: bool) {
     arguments(process, &exec.args);
     process.working_directory = exec.cwd.as_deref().and_then(text);
     process.script = exec.script.as_deref().and_then(text);
@@ -112,7 +116,7 @@ pub(super) fn exec(process: &mut Process, exec: &Exec<'_>, keep_env: bool) {
 }
 
 /// Adds an image's arguments.
-pub(super) fn arguments(process: &mut Process, all: &[Cow<'_, str>]) {
+pub(super) fn arguments(process: &mut Description, all: &[Cow<'_, str>]) {
     let (args, args_cut) = bounded(all);
     let (command_line, cut) = joined(all);
     process.args = args;
@@ -123,7 +127,7 @@ pub(super) fn arguments(process: &mut Process, all: &[Cow<'_, str>]) {
 }
 
 /// Gives a forked child what it has of its parent's image and no message repeats.
-pub(super) fn inherit(child: &mut Process, parent: &Process) {
+pub(super) fn inherit(child: &mut Description, parent: &Description) {
     child.args = parent.args.clone();
     child.args_count = parent.args_count;
     child.args_truncated = parent.args_truncated;
@@ -153,26 +157,31 @@ pub fn entity_id(host_id: &str, pid: u32, start: i64) -> Arc<str> {
 }
 
 /// Returns about how many bytes the texts of `process` hold. Texts that it shares with others (its ancestors'
-/// ids) count in each.
+/// ids) count in each; a document that describes it counts instead of what may be made of it, which is less.
 pub(super) fn weight(process: &Process) -> usize {
+    let described = match process.description.document() {
+        Some(document) => document.line.len() + document.values.size(),
+        None => size_of::<Description>() + weight_of_texts(process),
+    };
+    let previous = process.previous_executable.as_ref().map_or(0, |path| path.len() + 16);
+    size_of::<Process>() + process.entity_id.len() + process.ancestry.len() * SLOT + previous + described
+}
+
+fn weight_of_texts(description: &Description) -> usize {
     let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len() + 16);
     let list = |list: &[Scalar]| list.iter().map(|item| SLOT + item.heap_size()).sum::<usize>();
-    let signature = process.code_signature.as_ref();
-    size_of::<Process>()
-        + process.entity_id.len()
-        + text(&process.executable)
-        + text(&process.name)
-        + text(&process.command_line)
-        + text(&process.working_directory)
-        + text(&process.script)
-        + text(&process.tty)
-        + text(&process.previous_executable)
-        + text(&process.dyld_exec_path)
+    let signature = description.code_signature.as_ref();
+    text(&description.executable)
+        + text(&description.name)
+        + text(&description.command_line)
+        + text(&description.working_directory)
+        + text(&description.script)
+        + text(&description.tty)
+        + text(&description.dyld_exec_path)
         + signature
             .map_or(0, |signed| text(&signed.signing_id) + text(&signed.team_id) + text(&signed.cdhash))
-        + list(&process.args)
-        + list(&process.env_vars)
-        + process.ancestry.len() * SLOT
+        + list(&description.args)
+        + list(&description.env_vars)
 }
 
 /// Returns a path's last component.

@@ -1,5 +1,6 @@
 //! Recorded process documents as a source of the table.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::store::{Instance, Version};
@@ -7,22 +8,43 @@ use super::{
     At, HostRef, MAX_IMAGES, Parent, ProcessTable, Seen, ancestry, entity_id, identify, image, inherited,
     sealed, seen,
 };
-use crate::event::Process;
-use crate::package;
+use crate::event::{Lazy, Process, Reader};
+use crate::observation::Document;
 
 /// What a recorded process document says.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct Recorded<'d> {
     /// What happened.
     pub change: Change,
     /// The process; `entity_id` is empty where the document has none, and what it does not say is left out.
     pub process: Process,
+    /// Whether it says which arguments the process has.
+    pub has_args: bool,
+    /// Whether the process is an installer host.
+    pub is_installer_host: bool,
     /// The parent, as far as the document describes it.
-    pub parent: Option<Process>,
+    pub parent: Option<Another<'d>>,
     /// The responsible process, as far as the document describes it.
-    pub effective_parent: Option<Process>,
-    /// `vedette.platform_binary`, where this sensor wrote the document.
-    pub platform_binary: Option<bool>,
+    pub effective_parent: Option<Another<'d>>,
+}
+
+/// Another process of which a document says something.
+#[derive(Debug)]
+pub struct Another<'d> {
+    /// `pid`, else 0.
+    pub pid: u32,
+    /// `entity_id`.
+    pub entity_id: Option<Cow<'d, str>>,
+    /// `executable`.
+    pub executable: Option<Cow<'d, str>>,
+    /// `name`.
+    pub name: Option<Cow<'d, str>>,
+    /// The document.
+    pub document: &'d Document,
+    /// What it says of it.
+    pub reader: &'static Reader,
+    /// Whether it is an installer host, by what the document says.
+    pub is_host: fn(&Document) -> bool,
 }
 
 /// What a recorded process document is about.
@@ -42,19 +64,24 @@ impl Process {
     /// Returns whether this image may be what a document calls by these: a name or an executable that the
     /// document leaves out is no contradiction.
     pub fn agrees(&self, executable: Option<&str>, name: Option<&str>) -> bool {
-        let same = |own: &Option<Arc<str>>, other: Option<&str>| match (own.as_deref(), other) {
+        let same = |own: Option<Cow<'_, str>>, other: Option<&str>| match (own, other) {
             (Some(own), Some(other)) => own == other,
             _ => true,
         };
-        same(&self.executable, executable) && same(&self.name, name)
+        same(self.description.executable(), executable) && same(self.description.name(), name)
+    }
+
+    fn agrees_with(&self, other: &Process) -> bool {
+        self.agrees(other.description.executable().as_deref(), other.description.name().as_deref())
     }
 }
 
 impl ProcessTable {
     /// Takes a process document. What it says of ids and lineage is kept; what it does not say comes from the
     /// table. `slack` is as in [`ProcessTable::at`].
-    pub fn record(&mut self, host: HostRef<'_>, recorded: Recorded, at: At, slack: i64) -> Seen {
-        let Recorded { change, mut process, parent, effective_parent, platform_binary } = recorded;
+    pub fn record(&mut self, host: HostRef<'_>, recorded: Recorded<'_>, at: At, slack: i64) -> Seen {
+        let Recorded { change, mut process, has_args, is_installer_host, parent, effective_parent } =
+            recorded;
         let found = self.find_recorded(host, change, &process, at.order.saturating_add(slack));
         let parent = self.recorded_parent(host, parent, at.order);
         let effective_parent = self.recorded_parent(host, effective_parent, at.order);
@@ -70,8 +97,7 @@ impl ProcessTable {
         let instance = self.store.get(id);
         let current = instance.newest_by(at.order.saturating_add(slack));
         let kept = current.filter(|current| {
-            matches!(change, Change::End | Change::None)
-                && current.process.agrees(process.executable.as_deref(), process.name.as_deref())
+            matches!(change, Change::End | Change::None) && current.process.agrees_with(&process)
         });
         let result = match kept {
             Some(current) => Seen {
@@ -82,17 +108,16 @@ impl ProcessTable {
                 if let (Change::Exec, Some(old)) = (change, current)
                     && process.previous_executable.is_none()
                 {
-                    process.previous_executable = old.process.executable.clone();
+                    process.previous_executable = old.process.description.executable().map(Arc::from);
                 }
                 if let (Change::Fork, Some(parent)) = (change, &parent)
-                    && process.args.is_empty()
-                    && parent.process.agrees(process.executable.as_deref(), process.name.as_deref())
+                    && !has_args
+                    && parent.process.agrees_with(&process)
                 {
                     image::inherit(&mut process, &parent.process);
                 }
                 let from = if change == Change::Fork { instance.begun.max(at.order) } else { at.order };
                 self.refine(id, &process);
-                let is_installer_host = package::is_recorded_host(&process, platform_binary);
                 let own_parent = (process.parent_pid, process.parent_entity_id.take());
                 let own_start = process.start;
                 identify(&mut process, self.store.get(id), parent.as_ref());
@@ -183,10 +208,15 @@ impl ProcessTable {
 
     /// Returns the image of the process that a document describes as parent or responsible: by its entity id,
     /// else by its pid where nothing contradicts it, else what the document itself says.
-    fn recorded_parent(&mut self, host: HostRef<'_>, parent: Option<Process>, order: i64) -> Option<Parent> {
+    fn recorded_parent(
+        &mut self,
+        host: HostRef<'_>,
+        parent: Option<Another<'_>>,
+        order: i64,
+    ) -> Option<Parent> {
         let parent = parent?;
-        if !parent.entity_id.is_empty() {
-            if let Some(id) = self.store.by_entity(host.number, &parent.entity_id) {
+        if let Some(entity_id) = &parent.entity_id {
+            if let Some(id) = self.store.by_entity(host.number, entity_id) {
                 self.store.touch(id);
                 return Some(Parent::from(self.store.get(id).at(order)));
             }
@@ -195,7 +225,12 @@ impl ProcessTable {
         {
             return Some(living);
         }
-        let is_installer_host = package::is_recorded_host(&parent, None);
-        Some(Parent { process: sealed(parent), is_installer_host })
+        let process = Process {
+            pid: parent.pid,
+            entity_id: parent.entity_id.map(Arc::from).unwrap_or_default(),
+            description: Lazy::new(parent.document, parent.reader),
+            ..Process::default()
+        };
+        Some(Parent { process: sealed(process), is_installer_host: (parent.is_host)(parent.document) })
     }
 }

@@ -1,9 +1,12 @@
 //! Where the table's processes lie: a slab, its indices, and the order in which entries go.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use eql::Scalar;
+use rustc_hash::FxSeededState;
 
 use super::Parent;
 use crate::event::{Package, Process};
@@ -98,16 +101,43 @@ struct List {
     last: Option<u32>,
 }
 
-#[derive(Debug, Default)]
 pub(super) struct Store {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     lists: [List; 4],
     bytes: usize,
     /// Ids by host and pid, by when they began.
-    by_pid: HashMap<(u32, u32), Vec<u32>>,
-    by_token: HashMap<(u32, u32, u32), u32>,
-    by_entity: HashMap<u32, HashMap<Arc<str>, u32>>,
+    by_pid: HashMap<(u32, u32), Vec<u32>, FxSeededState>,
+    by_token: HashMap<(u32, u32, u32), u32, FxSeededState>,
+    by_entity: HashMap<u32, HashMap<Arc<str>, u32, FxSeededState>, FxSeededState>,
+    /// Keys are the kernel's numbers and, live, digests of the sensor's own; a seed that nobody knows is protection
+    /// enough for a table of this size, and a strong hash would be a large part of what an event costs.
+    seed: usize,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Store")
+            .field("slots", &self.slots)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        let seed = RandomState::new().hash_one(0) as usize;
+        Store {
+            slots: Vec::new(),
+            free: Vec::new(),
+            lists: Default::default(),
+            bytes: 0,
+            by_pid: HashMap::with_hasher(FxSeededState::with_seed(seed)),
+            by_token: HashMap::with_hasher(FxSeededState::with_seed(seed)),
+            by_entity: HashMap::with_hasher(FxSeededState::with_seed(seed)),
+            seed,
+        }
+    }
 }
 
 impl Store {
@@ -167,7 +197,10 @@ impl Store {
             (self.slots.len() - 1) as u32
         });
         self.by_pid.entry(key).or_default().insert(position, id);
-        self.by_entity.entry(instance.host).or_default().insert(instance.entity_id.clone(), id);
+        self.by_entity
+            .entry(instance.host)
+            .or_insert_with(|| HashMap::with_hasher(FxSeededState::with_seed(self.seed)))
+            .insert(instance.entity_id.clone(), id);
         for version in &instance.versions {
             if let Some(pidversion) = version.process.pidversion {
                 self.by_token.insert((instance.host, instance.pid, pidversion), id);

@@ -343,7 +343,7 @@ fn the_kernels_flags_say_what_a_signature_is_worth() {
             team_id: Some("".into()),
             ..image(1, 1, 1, "/x", LAUNCHD)
         };
-        let signature = images.bare(&image).code_signature.unwrap();
+        let signature = images.bare(&image).code_signature.clone().unwrap();
         assert_eq!(
             (signature.exists, signature.trusted, signature.status),
             (exists, trusted, Some(status)),

@@ -3,7 +3,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::event::{Action, Attribution, CodeSignature, Fields, Host, Loss, Network, Package, Process, User};
+use crate::event::{
+    Action, Attribution, CodeSignature, Description, Fields, Host, Loss, Network, Package, Process, User,
+};
 
 #[test]
 fn the_field_reference_is_up_to_date() {
@@ -172,11 +174,7 @@ fn event_of_everything() -> Event {
         validation_category: Some(6),
         ..CodeSignature::default()
     };
-    let process = Process {
-        pid: 10,
-        pidversion: Some(1),
-        entity_id: "e".into(),
-        start: Some(1),
+    let description = Description {
         executable: text("/bin/x"),
         executable_truncated: true,
         name: text("x"),
@@ -203,6 +201,15 @@ fn event_of_everything() -> Event {
             real_group_name: text("wheel"),
             audit_id: text("501"),
         }),
+        architecture: Some("arm64"),
+        dyld_exec_path: text("/x"),
+        es_client: true,
+    };
+    let process = Process {
+        pid: 10,
+        pidversion: Some(1),
+        entity_id: "e".into(),
+        start: Some(1),
         parent_pid: Some(1),
         parent_entity_id: text("p"),
         ancestry: Arc::from(list("p")),
@@ -216,10 +223,8 @@ fn event_of_everything() -> Event {
             session: "s".into(),
         })),
         previous_executable: text("/bin/y"),
-        architecture: Some("arm64"),
-        dyld_exec_path: text("/x"),
-        es_client: true,
         weight: 0,
+        description: description.into(),
     };
     let process = Arc::new(process);
     Event::new(Fields {

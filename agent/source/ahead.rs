@@ -4,17 +4,20 @@
 //! gives, and in which order, does not depend on how many threads there are or how fast they are.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use super::ecs::{Note, Notes};
 use super::merge::Entry;
-use super::{Decoder, Lines};
+use super::{Decoded, Decoder, Lines, Problem};
 
 /// A file whose lines are decoded ahead.
 pub(super) struct Ahead {
-    /// What was decoded and not yet handed out.
-    ready: VecDeque<(u64, Entry<'static>)>,
+    name: Arc<str>,
+    /// What was decoded, without what was handed out.
+    page: Page,
     /// What comes next, unless the file has ended.
     next: Option<Next>,
     /// To the threads; they end with the last file.
@@ -23,20 +26,41 @@ pub(super) struct Ahead {
 
 /// Lines that somebody is to decode, or does already.
 struct Next {
-    lines: Arc<Mutex<Option<Lines>>>,
-    answer: Receiver<Batch>,
+    unread: Arc<Mutex<Option<Unread>>>,
+    answer: Receiver<Read>,
 }
 
 struct Work {
     /// Nothing where the reader of the file was here first.
-    lines: Arc<Mutex<Option<Lines>>>,
-    answer: Sender<Batch>,
+    unread: Arc<Mutex<Option<Unread>>>,
+    answer: Sender<Read>,
 }
 
-/// What some lines hold, each with its number; and the file, unless it has ended.
-struct Batch {
-    entries: VecDeque<(u64, Entry<'static>)>,
+/// Lines that are to be decoded.
+struct Unread {
+    lines: Lines,
+    /// What they are decoded into: one that was handed out, for its memory.
+    page: Page,
+}
+
+/// Lines that are decoded; and those after them, unless the file has ended.
+struct Read {
+    page: Page,
     lines: Option<Lines>,
+}
+
+/// What some lines hold, each with its number.
+#[derive(Default)]
+struct Page {
+    entries: VecDeque<(u64, Kept)>,
+    notes: Notes,
+}
+
+enum Kept {
+    /// One of the page's notes.
+    Note(Note),
+    /// What could not be noted, such as a line that is not as it should be.
+    Entry(Entry<'static>),
 }
 
 /// Has `files` decoded with copies of `decoder`, in `threads` threads, but no more than there are files.
@@ -48,8 +72,11 @@ pub(super) fn decode(decoder: &Decoder, files: Vec<Lines>, threads: usize) -> Ve
         // Not joined: a thread may wait for a pipe that nobody writes to any longer.
         thread::spawn(move || decode_all(&queue, decoder));
     }
-    let ahead =
-        |lines| Ahead { ready: VecDeque::new(), next: Some(read_on(&work, lines)), work: work.clone() };
+    let ahead = |lines: Lines| {
+        let name = Arc::clone(lines.name());
+        let next = Some(read_on(&work, Unread { lines, page: Page::default() }));
+        Ahead { name, page: Page::default(), next, work: work.clone() }
+    };
     files.into_iter().map(ahead).collect()
 }
 
@@ -58,53 +85,89 @@ impl Ahead {
     ///
     /// Lines that no thread has begun with are decoded here, with `decoder`: so nobody waits for threads that are busy
     /// with other files. Others are waited for.
-    pub(super) fn next(&mut self, decoder: &mut Decoder) -> Option<(u64, Entry<'static>)> {
-        while self.ready.is_empty() {
-            let Next { lines, answer } = self.next.take()?;
-            let own = lock(&lines).take();
-            let batch = match own {
-                Some(lines) => next_batch(lines, decoder),
+    pub(super) fn next(&mut self, decoder: &mut Decoder) -> Option<(u64, Entry<'_>)> {
+        while self.page.entries.is_empty() {
+            let Next { unread, answer } = self.next.take()?;
+            let own = lock(&unread).take();
+            let Read { page, lines } = match own {
+                Some(unread) => unread.read(decoder),
                 None => answer.recv().expect("a thread that decodes ends by a panic only"),
             };
-            self.ready = batch.entries;
-            self.next = batch.lines.map(|lines| read_on(&self.work, lines));
+            let page = mem::replace(&mut self.page, page);
+            self.next = lines.map(|lines| read_on(&self.work, Unread { lines, page }));
         }
-        self.ready.pop_front()
+        let Page { entries, notes } = &mut self.page;
+        let (number, kept) = entries.pop_front()?;
+        let note = match kept {
+            Kept::Entry(entry) => return Some((number, entry)),
+            Kept::Note(note) => note,
+        };
+        let entry = match notes.read(&note) {
+            Some(read) => Decoded::from(read).into(),
+            // A message that is not as it should be.
+            None => Entry::of(decoder.decode(notes.line(&note)), &self.name, number),
+        };
+        Some((number, entry))
     }
 }
 
 /// Asks for the next lines of a file.
-fn read_on(work: &Sender<Work>, lines: Lines) -> Next {
+fn read_on(work: &Sender<Work>, unread: Unread) -> Next {
     let (sender, answer) = mpsc::channel();
-    let lines = Arc::new(Mutex::new(Some(lines)));
+    let unread = Arc::new(Mutex::new(Some(unread)));
     // Refused where no thread is left; then they are decoded by who wants them.
-    let _ = work.send(Work { lines: Arc::clone(&lines), answer: sender });
-    Next { lines, answer }
+    let _ = work.send(Work { unread: Arc::clone(&unread), answer: sender });
+    Next { unread, answer }
 }
 
 /// Decodes what is asked for until nobody asks any more.
 fn decode_all(queue: &Mutex<Receiver<Work>>, mut decoder: Decoder) {
     loop {
         let work = lock(queue).recv();
-        let Ok(Work { lines, answer }) = work else { return };
-        let lines = lock(&lines).take();
-        if let Some(lines) = lines {
+        let Ok(Work { unread, answer }) = work else { return };
+        let unread = lock(&unread).take();
+        if let Some(unread) = unread {
             // Whoever waited may have stopped.
-            let _ = answer.send(next_batch(lines, &mut decoder));
+            let _ = answer.send(unread.read(&mut decoder));
         }
     }
 }
 
-/// Decodes the next line, and those that were read along with it.
-fn next_batch(mut lines: Lines, decoder: &mut Decoder) -> Batch {
-    let mut entries = VecDeque::new();
-    while let Some((number, entry)) = Entry::next(&mut lines, decoder) {
-        entries.push_back((number, entry.into_owned()));
-        if !lines.has_line() {
-            return Batch { entries, lines: Some(lines) };
+impl Unread {
+    /// Decodes the next line, and those that were read along with it.
+    fn read(self, decoder: &mut Decoder) -> Read {
+        let Unread { mut lines, mut page } = self;
+        page.notes.clear();
+        while let Some(advanced) = lines.advance() {
+            let entry = Kept::of(advanced, &lines, decoder, &mut page.notes);
+            page.entries.push_back(entry);
+            if !lines.has_line() {
+                return Read { page, lines: Some(lines) };
+            }
         }
+        Read { page, lines: None }
     }
-    Batch { entries, lines: None }
+}
+
+impl Kept {
+    /// Decodes the line that `lines` went to, and returns its number with what it holds.
+    fn of(
+        advanced: Result<(), Problem>,
+        lines: &Lines,
+        decoder: &mut Decoder,
+        notes: &mut Notes,
+    ) -> (u64, Self) {
+        let line = match advanced.and_then(|()| lines.line()) {
+            Ok(line) => line,
+            Err(problem) => return (problem.line, Kept::Entry(Entry::Problem(problem))),
+        };
+        let kept = match decoder.note(line.text, notes) {
+            Some(Ok(note)) => Kept::Note(note),
+            Some(Err(kind)) => Kept::Entry(Entry::NotEvaluated(kind)),
+            None => Kept::Entry(Entry::of(decoder.decode(line.text), lines.name(), line.number).into_owned()),
+        };
+        (line.number, kept)
+    }
 }
 
 /// Nothing is left undone in either lock by a thread that panics.

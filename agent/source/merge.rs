@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::ahead::{self, Ahead};
-use super::{Decoded, Decoder, Lines, NotEvaluated, Problem};
+use super::{Decoded, Decoder, LineError, Lines, NotEvaluated, Problem};
 use crate::observation::{MessageEvent, Observation};
 
 /// How many names of event kinds are counted one by one; they come from the recording, so they are bounded.
@@ -201,12 +201,15 @@ impl<'a> Entry<'a> {
             Ok(line) => line,
             Err(problem) => return Some((problem.line, Entry::Problem(problem))),
         };
-        let entry = match decoder.decode(line.text) {
-            Ok(Decoded::Observation(observation)) => Entry::Observation(observation),
-            Ok(Decoded::NotEvaluated(kind)) => Entry::NotEvaluated(kind),
-            Err(reason) => Entry::Problem(lines.problem(reason)),
-        };
-        Some((line.number, entry))
+        Some((line.number, Entry::of(decoder.decode(line.text), lines.name(), line.number)))
+    }
+
+    /// Returns what a line holds that was decoded.
+    pub(super) fn of(decoded: Result<Decoded<'a>, LineError>, file: &Arc<str>, line: u64) -> Self {
+        match decoded {
+            Ok(decoded) => decoded.into(),
+            Err(reason) => Entry::Problem(Problem { file: Arc::clone(file), line, reason }),
+        }
     }
 
     /// Returns it with all that it borrowed copied.
@@ -215,6 +218,15 @@ impl<'a> Entry<'a> {
             Entry::Observation(observation) => Entry::Observation(observation.into_owned()),
             Entry::NotEvaluated(kind) => Entry::NotEvaluated(kind),
             Entry::Problem(problem) => Entry::Problem(problem),
+        }
+    }
+}
+
+impl<'a> From<Decoded<'a>> for Entry<'a> {
+    fn from(decoded: Decoded<'a>) -> Self {
+        match decoded {
+            Decoded::Observation(observation) => Entry::Observation(observation),
+            Decoded::NotEvaluated(kind) => Entry::NotEvaluated(kind),
         }
     }
 }

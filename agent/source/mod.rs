@@ -22,7 +22,7 @@ use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 pub use self::ecs::NotEvaluated;
-use self::ecs::Wanted;
+use self::ecs::{Note, Notes, Read, Wanted};
 pub use self::lines::{Line, Lines, MAX_LINE};
 pub use self::merge::{Counters, Item, Merge, Position};
 pub use self::nested::{parse as parse_nested, to_json};
@@ -36,6 +36,16 @@ pub enum Decoded<'a> {
     Observation(Observation<'a>),
     /// A document that is no event: an alert, a state, an enrichment.
     NotEvaluated(NotEvaluated),
+}
+
+impl<'a> From<Read<'a>> for Decoded<'a> {
+    fn from(read: Read<'a>) -> Self {
+        match read {
+            Read::Document(Ok(document)) => Decoded::Observation(Observation::Document(document)),
+            Read::Document(Err(kind)) => Decoded::NotEvaluated(kind),
+            Read::Message(message) => Decoded::Observation(Observation::Message(message)),
+        }
+    }
 }
 
 /// The form that a line is read as.
@@ -69,7 +79,7 @@ impl Decoder {
     /// Reads recordings: eslogger's lines, with their environment variables if `environment` is set, and ECS
     /// documents, of which `fields` are kept.
     pub fn recording<'p>(fields: impl IntoIterator<Item = (FieldId, &'p str)>, environment: bool) -> Self {
-        Self::new(Wanted::recording(fields), Mode::Recording { environment })
+        Self::new(Wanted::recording(fields).with_messages(environment), Mode::Recording { environment })
     }
 
     /// Reads JSON documents of any schema, of which `fields` are kept; `timestamp_field` is the path of
@@ -91,6 +101,9 @@ impl Decoder {
     /// Decodes one line.
     pub fn decode<'a>(&mut self, line: &'a str) -> Result<Decoded<'a>, LineError> {
         let Mode::Recording { environment } = self.mode else { return self.decode_document(line) };
+        if let Some(read) = ecs::read(line, &mut self.wanted, &mut self.found) {
+            return Ok(read.into());
+        }
         match self.form(line) {
             Form::Ecs => self.decode_document(line),
             Form::Eslogger => eslogger::decode(line, environment)
@@ -98,6 +111,11 @@ impl Decoder {
                 .map_err(|error| if form_by_keys(line) == Form::Unknown { unknown(line) } else { error }),
             Form::Unknown => Err(unknown(line)),
         }
+    }
+
+    /// Notes what one line holds, for [`Notes::read`] to make; `None` where only [`decode`](Self::decode) can tell.
+    fn note(&mut self, line: &str, notes: &mut Notes) -> Option<Result<Note, NotEvaluated>> {
+        ecs::note(line, &mut self.wanted, &mut self.found, notes)
     }
 
     fn decode_document<'a>(&mut self, line: &str) -> Result<Decoded<'a>, LineError> {

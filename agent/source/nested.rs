@@ -191,6 +191,8 @@ impl<'de> Visitor<'de> for ValueAt {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
@@ -253,7 +255,7 @@ mod tests {
                 line: line.as_str().into(),
                 time: 1_795_507_200_000_000_000,
                 tick: None,
-                values: crate::observation::Values::default(),
+                values: Arc::default(),
             };
             assert_eq!(
                 Value::Object(to_json(&document)),

@@ -1,13 +1,23 @@
-//! Any line is answered as an eslogger message, the same with and without its environment variables.
+//! Any line is answered as an eslogger message, the same with and without its environment variables, and the same by the
+//! places of its values as by serde.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vedette::observation::MessageEvent;
-use vedette::source::eslogger;
+use vedette::observation::{MessageEvent, Observation};
+use vedette::source::{Decoded, Decoder, eslogger};
 
 fuzz_target!(|line: &str| {
     let without = eslogger::decode(line, false);
+    let mut decoder = Decoder::recording([], false);
+    // Twice: the second time what stands between values is known.
+    for _ in 0..2 {
+        if let (Ok(Decoded::Observation(Observation::Message(places))), Ok(serde)) =
+            (decoder.decode(line), &without)
+        {
+            assert_eq!(*places, *serde);
+        }
+    }
     match (eslogger::decode(line, true), without) {
         (Ok(mut with), Ok(without)) => {
             if let MessageEvent::Exec(exec) = &mut with.event {

@@ -330,7 +330,7 @@ pub(super) fn document(time: i64, fields: Vec<(&'static str, Json)>) -> Observat
         line: line.to_string().into(),
         time,
         tick: None,
-        values: Values::of(&mut values),
+        values: Values::of(&mut values).into(),
     })
 }
 

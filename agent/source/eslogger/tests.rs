@@ -1,6 +1,27 @@
 //! The lines here have the shape of eslogger's own: its keys, their types, some slashes escaped.
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::source::ecs::{self, Read, Wanted};
+
+/// Reads a line by the places of its values; `None` where that is left to serde.
+fn by_places(line: &str, environment: bool) -> Option<Message<'_>> {
+    let mut wanted = Wanted::recording([]).with_messages(environment);
+    match ecs::read(line, &mut wanted, &mut ecs::Found::default()) {
+        Some(Read::Message(message)) => Some(*message),
+        _ => None,
+    }
+}
+
+/// Reads a line in both ways, which must agree.
+fn decode(line: &str, environment: bool) -> Result<Message<'_>, LineError> {
+    let result = super::decode(line, environment);
+    if let Some(message) = by_places(line, environment) {
+        assert_eq!(Ok(&message), result.as_ref().map_err(ToString::to_string));
+    }
+    result
+}
 
 const TOKEN: &str =
     r#"{"auid":501,"euid":0,"egid":20,"ruid":502,"rgid":21,"pid":700,"asid":100003,"pidversion":1500}"#;
@@ -86,6 +107,49 @@ fn an_exec_is_read_whole() {
             start: Some(1_795_507_199_250_001_000),
         }
     );
+}
+
+#[test]
+fn good_lines_are_read_by_places() {
+    for line in [
+        exec(r#""args":["/bin/sh","-c","echo \"a\"\né"],"env":["A=1"]"#),
+        exec(r#""args":["sh"],"env":["A=1","B=\t"],"script":{"path":"/x"},"dyld_exec_path":"/bin/bash""#),
+        exec(r#""args":[],"script":null"#).replace(TOKEN, TOKEN_ARRAY),
+        message(8, 15, &process(TOKEN, "/bin/sh"), r#""exit":{"stat":256}"#),
+        message(8, 10, &process(TOKEN, "/bin/sh"), r#""open":{"file":[[{}]],"fflag":1}"#),
+        message(8, 10, &process(TOKEN, "/bin/sh"), r#""fork":{"child":CHILD}"#)
+            .replace("CHILD", &process(TOKEN, "/bin/sh")),
+    ] {
+        for environment in [false, true] {
+            assert!(by_places(&line, environment).is_some(), "{line}");
+            decode(&line, environment).unwrap();
+        }
+    }
+}
+
+proptest! {
+    /// Whatever becomes of a line, it is read in both ways or the places leave it to serde. Only what is null or missing
+    /// in an object is treated more kindly by places.
+    #[test]
+    fn both_ways_agree(
+        kind in 0..3, at in any::<prop::sample::Index>(), length in 0..40usize,
+        with in prop_oneof![Just(""), Just("1"), Just("\"x\""), Just("{}"), Just("[]"), Just("-1"), Just("1e9"), Just("true,"), Just("\\u0041"), Just("\\ud800")],
+    ) {
+        let line = match kind {
+            0 => exec(r#""args":["/bin/sh","a\\b"],"env":["A=1","B=2"],"script":null"#),
+            1 => message(8, 15, &process(TOKEN, "/bin/sh"), r#""exit":{"stat":256}"#),
+            _ => message(8, 10, &process(TOKEN_ARRAY, "/bin/sh"), r#""open":{"file":7}"#),
+        };
+        let at = at.index(line.len());
+        let end = (at + length).min(line.len());
+        let Some((head, tail)) = line.get(..at).zip(line.get(end..)) else { return Ok(()) };
+        let line = format!("{head}{with}{tail}");
+        for environment in [false, true] {
+            if let (Some(places), Ok(serde)) = (by_places(&line, environment), super::decode(&line, environment)) {
+                prop_assert_eq!(places, serde, "{}", line);
+            }
+        }
+    }
 }
 
 #[test]
