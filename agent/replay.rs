@@ -17,7 +17,7 @@ use crate::source::{Counters, Decoder, Item, Lines, Merge, Problem};
 
 /// How many bytes of images are kept of recordings. A recorded image is a document, which is larger than what a sensor
 /// keeps of a message.
-const MAX_BYTES: usize = 24 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// How a replay runs.
 #[derive(Clone, Debug, Default)]
