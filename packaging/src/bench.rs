@@ -52,7 +52,8 @@ fn program(task: &str) -> Result<Command> {
     let target = std::path::absolute(crate::target_folder()).context("the folder of builds")?;
     let cargo = |arguments: &[&str]| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(arguments).current_dir(crate::root());
+        // Built in pieces, as it is where builds are incremental, the same source takes other instructions.
+        cargo.args(arguments).current_dir(crate::root()).env("CARGO_INCREMENTAL", "0");
         cargo
     };
     command::run(&mut cargo(&["build", "--release", "--locked", "--bin", "vedette"]))?;
