@@ -1,10 +1,10 @@
 //! Decodes eslogger's JSON: one Endpoint Security message a line.
 //!
-//! Nearly every line is read by the places of its values (`places`); what is here, by serde, decides where that does
-//! not, and says what is wrong. Keys come in any order; those that are not used are skipped without being built. Message versions 6 to 11
-//! (macOS 13 to 27) differ in keys that are optional here, and a later version is read by the keys that it
-//! still has. Audit tokens are objects or, in some releases of macOS 26, arrays. Jamf's telemetry, which
-//! leaves out what is null, reads too.
+//! Nearly every line is read by the places of its values (`places`); what is here, by serde, decides where
+//! that does not, and says what is wrong. Keys come in any order; those that are not used are skipped
+//! without being built. Message versions 6 to 11 (macOS 13 to 27) differ in keys that are optional here, and
+//! a later version is read by the keys that it still has. Audit tokens are objects or, in some releases of
+//! macOS 26, arrays. Jamf's telemetry, which leaves out what is null, reads too.
 //!
 //! `mach_time` is left alone: its unit is the recording Mac's clock tick (24 MHz on Apple silicon, 1 GHz on
 //! Intel), which no line names.
