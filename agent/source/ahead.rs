@@ -9,8 +9,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::ecs::{Note, Notes};
 use super::merge::Entry;
+use super::shape::{Note, Notes};
 use super::{Decoded, Decoder, Lines, Problem};
 
 /// A file whose lines are decoded ahead.

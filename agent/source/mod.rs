@@ -13,6 +13,7 @@ mod merge;
 mod nested;
 mod problem;
 mod scan;
+mod shape;
 
 use std::fmt;
 
@@ -22,11 +23,11 @@ use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 pub use self::ecs::NotEvaluated;
-use self::ecs::{Note, Notes, Read, Wanted};
 pub use self::lines::{Line, Lines, MAX_LINE};
 pub use self::merge::{Counters, Item, Merge, Position};
 pub use self::nested::{parse as parse_nested, to_json};
 pub use self::problem::{LineError, Problem, SourceError};
+use self::shape::{Found, Note, Notes, Read, Wanted};
 use crate::observation::Observation;
 
 /// What a line of a recording is.
@@ -64,7 +65,7 @@ enum Form {
 pub struct Decoder {
     wanted: Wanted,
     mode: Mode,
-    found: ecs::Found,
+    found: Found,
     timestamp_key: Finder<'static>,
     event_type_key: Finder<'static>,
 }
@@ -92,7 +93,7 @@ impl Decoder {
         Decoder {
             wanted,
             mode,
-            found: ecs::Found::default(),
+            found: Found::default(),
             timestamp_key: Finder::new(b"\"@timestamp\""),
             event_type_key: Finder::new(b"\"event_type\""),
         }
@@ -101,7 +102,7 @@ impl Decoder {
     /// Decodes one line.
     pub fn decode<'a>(&mut self, line: &'a str) -> Result<Decoded<'a>, LineError> {
         let Mode::Recording { environment } = self.mode else { return self.decode_document(line) };
-        if let Some(read) = ecs::read(line, &mut self.wanted, &mut self.found) {
+        if let Some(read) = shape::read(line, &mut self.wanted, &mut self.found) {
             return Ok(read.into());
         }
         match self.form(line) {
@@ -115,7 +116,7 @@ impl Decoder {
 
     /// Notes what one line holds, for [`Notes::read`] to make; `None` where only [`decode`](Self::decode) can tell.
     fn note(&mut self, line: &str, notes: &mut Notes) -> Option<Result<Note, NotEvaluated>> {
-        ecs::note(line, &mut self.wanted, &mut self.found, notes)
+        shape::note(line, &mut self.wanted, &mut self.found, notes)
     }
 
     fn decode_document<'a>(&mut self, line: &str) -> Result<Decoded<'a>, LineError> {

@@ -9,6 +9,7 @@
 
 mod marks;
 mod skeleton;
+mod text;
 
 use std::ops::Range;
 
@@ -16,7 +17,8 @@ use rustc_hash::FxHashMap;
 
 use crate::observation::{Form, Place};
 use marks::Marks;
-use skeleton::{BEGINNING, Bracket, Next, Open, Skeletons, begins_bare};
+use skeleton::{BEGINNING, Inner, Next, Open, Skeletons, begins_bare};
+use text::Text;
 
 /// How deep objects and arrays may lie in each other.
 const MAX_DEPTH: usize = 32;
@@ -67,8 +69,7 @@ impl Paths {
     /// Returns the number of a node whose value is the first key of the object at `path`.
     pub(super) fn want_first_key(&mut self, path: &str) -> u32 {
         let node = self.make(path);
-        let key = self.nodes.len() as u32;
-        self.nodes.push(Node::default());
+        let key = self.add();
         self.nodes[node as usize].first_key = Some(key);
         key
     }
@@ -76,8 +77,7 @@ impl Paths {
     /// Returns the number of a node whose value is nothing but a place, where there is an object at `path`.
     pub(super) fn want_object(&mut self, path: &str) -> u32 {
         let node = self.make(path);
-        let object = self.nodes.len() as u32;
-        self.nodes.push(Node::default());
+        let object = self.add();
         self.nodes[node as usize].object = Some(object);
         object
     }
@@ -90,14 +90,18 @@ impl Paths {
             at = match self.nodes[at as usize].children.get(segment) {
                 Some(child) => *child,
                 None => {
-                    let child = self.nodes.len() as u32;
-                    self.nodes.push(Node::default());
+                    let child = self.add();
                     self.nodes[at as usize].children.insert(segment.into(), child);
                     child
                 }
             };
         }
         at
+    }
+
+    fn add(&mut self) -> u32 {
+        self.nodes.push(Node::default());
+        self.nodes.len() as u32 - 1
     }
 
     /// Returns the node that `key`, one segment or several, leads to from `node`.
@@ -112,7 +116,7 @@ impl Paths {
         self.marks.set(line.as_bytes());
         self.lists.clear();
         let mut scan = Scan {
-            text: Text { marks: &self.marks, bytes: line.as_bytes(), at: 0 },
+            text: Text::new(&self.marks, line.as_bytes()),
             line,
             nodes: &self.nodes,
             skeletons: &mut self.skeletons,
@@ -148,7 +152,7 @@ struct Scan<'s> {
 /// A stretch that is to be passed over for the first time.
 struct Unknown {
     open: Vec<Open>,
-    brackets: Vec<Bracket>,
+    inner: Vec<Inner>,
     next: Next,
     /// The node of the value that follows.
     node: Option<u32>,
@@ -174,9 +178,9 @@ impl Scan<'_> {
             (previous, likely) = (number, stretch.likely());
             let at = start + stretch.length as usize;
             let (next, wanted) = (stretch.next, stretch.wanted);
-            if stretch.has_brackets {
-                let brackets = self.skeletons.brackets(number);
-                self.doubtful |= note_brackets(brackets, start, self.lists, self.found);
+            if stretch.has_inner {
+                let inner = self.skeletons.inner(number);
+                self.doubtful |= note_inner(inner, start, self.lists, self.found);
             }
             self.text.at = at;
             let (form, quote) = match next {
@@ -200,13 +204,13 @@ impl Scan<'_> {
     fn learn(&mut self, previous: u32) -> Option<()> {
         let start = self.text.at;
         let open = self.skeletons.open(previous).to_vec();
-        let mut unknown = Unknown { open, brackets: Vec::new(), next: Next::End, node: None };
+        let mut unknown = Unknown { open, inner: Vec::new(), next: Next::End, node: None };
         self.stretch(&mut unknown)?;
-        let Unknown { open, brackets, next, node } = unknown;
+        let Unknown { open, inner, next, node } = unknown;
         let text = &self.text.bytes[start..self.text.at];
         let wanted = self.wanted(node);
         self.text.at = start;
-        self.skeletons.keep(previous, text, next, wanted, &brackets, &open).then_some(())
+        self.skeletons.keep(previous, text, next, wanted, &inner, &open).then_some(())
     }
 
     /// Passes over what stands before the next value, or to the end of the line.
@@ -253,10 +257,10 @@ impl Scan<'_> {
         let array = bracket == b'[';
         if let Some(object) = node.and_then(|node| self.nodes[node as usize].object).filter(|_| !array) {
             let at = (self.text.at - start) as u32;
-            unknown.brackets.push(Bracket::Key(at, at, object));
+            unknown.inner.push(Inner::Object(at, object));
         }
         if array && self.wanted(node).is_some() {
-            unknown.brackets.push(Bracket::Opens((self.text.at - start) as u32));
+            unknown.inner.push(Inner::Opens((self.text.at - start) as u32));
         }
         self.text.take(bracket)?;
         if unknown.open.len() == MAX_DEPTH {
@@ -271,7 +275,7 @@ impl Scan<'_> {
                 let (key, before) = self.key(node)?;
                 if let Some(node) = node.and_then(|node| self.nodes[node as usize].first_key) {
                     let [from, to] = [key.start, key.end].map(|at| (at - start) as u32);
-                    unknown.brackets.push(Bracket::Key(from, to, node));
+                    unknown.inner.push(Inner::Key(from, to, node));
                 }
                 Some(before)
             }
@@ -291,7 +295,7 @@ impl Scan<'_> {
                 }
                 (true, b']') => {
                     if let Some(node) = self.wanted(node) {
-                        unknown.brackets.push(Bracket::Closes((self.text.at - start) as u32, node));
+                        unknown.inner.push(Inner::Closes((self.text.at - start) as u32, node));
                     }
                 }
                 (false, b'}') => {}
@@ -328,18 +332,22 @@ enum Before {
     End,
 }
 
-/// Puts the places in each array that ends together, unless there are objects in it, and notes wanted keys. Returns
+/// Puts the places in each array that ends together, unless there are objects in it, and notes keys and objects. Returns
 /// whether one of the places has to be looked at.
-fn note_brackets(brackets: &[Bracket], start: usize, lists: &mut Lists, found: &mut Vec<Place>) -> bool {
+fn note_inner(inner: &[Inner], start: usize, lists: &mut Lists, found: &mut Vec<Place>) -> bool {
     let mut doubtful = false;
-    for bracket in brackets {
-        match *bracket {
-            Bracket::Key(from, to, node) => {
+    for own in inner {
+        match *own {
+            Inner::Key(from, to, node) => {
                 let (from, to) = (start as u32 + from, start as u32 + to);
                 found.push(Place { node, start: from, end: to, form: Form::Text });
             }
-            Bracket::Opens(at) => lists.push((start as u32 + at, found.len())),
-            Bracket::Closes(at, node) => {
+            Inner::Object(at, node) => {
+                let at = start as u32 + at;
+                found.push(Place { node, start: at, end: at, form: Form::Text });
+            }
+            Inner::Opens(at) => lists.push((start as u32 + at, found.len())),
+            Inner::Closes(at, node) => {
                 let Some((begin, before)) = lists.pop() else { continue };
                 let own = &found[before..];
                 if own.len() < 2 || own.iter().any(|place| place.node != node) {
@@ -355,144 +363,4 @@ fn note_brackets(brackets: &[Bracket], start: usize, lists: &mut Lists, found: &
         }
     }
     doubtful
-}
-
-/// A line, and how far it was read.
-struct Text<'s> {
-    marks: &'s Marks,
-    bytes: &'s [u8],
-    at: usize,
-}
-
-impl Text<'_> {
-    /// Passes over text, whose first quotation mark was taken, and the one that ends it.
-    #[inline(always)]
-    fn text(&mut self) -> Option<Form> {
-        let end = self.marks.next(self.at)?;
-        if self.bytes.get(end) == Some(&b'"') {
-            self.at = end + 1;
-            return Some(Form::Text);
-        }
-        self.escaped_text()
-    }
-
-    fn escaped_text(&mut self) -> Option<Form> {
-        loop {
-            self.at = self.marks.next(self.at)?;
-            match self.next()? {
-                b'"' => return Some(Form::Escaped),
-                b'\\' => self.escape()?,
-                _ => return None,
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Option<()> {
-        match self.next()? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
-            b'u' => {
-                let digits = self.bytes.get(self.at..self.at + 4)?;
-                self.at += 4;
-                digits.iter().all(u8::is_ascii_hexdigit).then_some(())
-            }
-            _ => None,
-        }
-    }
-
-    /// Passes over a number or a word; none of `null`.
-    fn bare(&mut self) -> Option<Option<Form>> {
-        match self.next()? {
-            first @ (b'-' | b'0'..=b'9') => self.number(first).map(Some),
-            b't' => self.word(b"rue", Some(Form::Boolean(true))),
-            b'f' => self.word(b"alse", Some(Form::Boolean(false))),
-            b'n' => self.word(b"ull", None),
-            _ => None,
-        }
-    }
-
-    fn number(&mut self, first: u8) -> Option<Form> {
-        let negative = first == b'-';
-        let first = if negative { self.next()? } else { first };
-        let digits = match first {
-            b'0' => 1,
-            b'1'..=b'9' => 1 + self.digits(),
-            _ => return None,
-        };
-        let mut form = Form::Integer;
-        if digits > 18 || (negative && first == b'0') {
-            form = Form::Number;
-        }
-        if first == b'0' && self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        if self.take(b'.').is_some() {
-            form = Form::Number;
-            if self.digits() == 0 {
-                return None;
-            }
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            form = Form::Number;
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            if self.digits() == 0 {
-                return None;
-            }
-        }
-        Some(form)
-    }
-
-    fn digits(&mut self) -> usize {
-        let start = self.at;
-        while let Some(eight) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
-            let others = other_than_digits(u64::from_le_bytes(*eight));
-            if others != 0 {
-                self.at += others.trailing_zeros() as usize / 8;
-                return self.at - start;
-            }
-            self.at += 8;
-        }
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        self.at - start
-    }
-
-    fn word(&mut self, rest: &[u8], form: Option<Form>) -> Option<Option<Form>> {
-        let found = self.bytes[self.at..].starts_with(rest);
-        self.at += rest.len();
-        found.then_some(form)
-    }
-
-    fn skip_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    fn take(&mut self, byte: u8) -> Option<()> {
-        (self.peek()? == byte).then(|| self.at += 1)
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-}
-
-/// Returns what is zero in each of eight bytes that is a digit, up to the first that is none.
-fn other_than_digits(bytes: u64) -> u64 {
-    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    const ZEROES: u64 = 0x3030_3030_3030_3030;
-    // A digit's high half is 3, and still is with 6 added to it.
-    let high = (bytes & HIGH) ^ ZEROES;
-    let carried = (bytes.wrapping_add(0x0606_0606_0606_0606) & HIGH) ^ ZEROES;
-    high | carried
 }

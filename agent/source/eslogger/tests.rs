@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::source::ecs::{self, Read, Wanted};
+use crate::source::shape::{self, Found, Read, Wanted};
 
 /// Reads a line by the places of its values; `None` where that is left to serde.
 fn by_places(line: &str, environment: bool) -> Option<Message<'_>> {
     let mut wanted = Wanted::recording([]).with_messages(environment);
-    match ecs::read(line, &mut wanted, &mut ecs::Found::default()) {
+    match shape::read(line, &mut wanted, &mut Found::default()) {
         Some(Read::Message(message)) => Some(*message),
         _ => None,
     }

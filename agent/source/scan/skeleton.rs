@@ -28,21 +28,22 @@ pub(super) struct Open {
 pub(super) enum Next {
     /// Text: the quotation mark belongs to the stretch.
     Text,
-    /// A number, `true`, `false`, `null`, or nothing that JSON has.
+    /// A number, `true`, `false` or `null`, as far as its first byte says.
     Bare,
     /// The end of the line.
     End,
 }
 
-/// Where an array of a wanted node begins or ends within a stretch, or a wanted key is.
+/// What is wanted of a stretch itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bracket {
-    /// The key's first byte and the one behind its last, and its node; or of an object of which it is wanted that there
-    /// is one, where it begins.
+pub(super) enum Inner {
+    /// A key: its first byte and the one behind its last, and the node that it is the value of.
     Key(u32, u32, u32),
-    /// The bracket's place in the stretch.
+    /// An object begins: its bracket's place, and the node of which that is the place.
+    Object(u32, u32),
+    /// An array of a wanted node begins: its bracket's place.
     Opens(u32),
-    /// The place behind the bracket, and the node.
+    /// It ends: the place behind its bracket, and the wanted node.
     Closes(u32, u32),
 }
 
@@ -60,15 +61,15 @@ pub(super) struct Stretch {
     pub(super) next: Next,
     /// Whether there is more than its first bytes.
     is_long: bool,
-    /// Whether it has brackets.
-    pub(super) has_brackets: bool,
+    /// Whether something is wanted of the stretch itself.
+    pub(super) has_inner: bool,
 }
 
 /// What is less often asked of a stretch.
 #[derive(Clone, Debug)]
 struct Rest {
     text: Box<[u8]>,
-    brackets: Box<[Bracket]>,
+    inner: Box<[Inner]>,
     /// What is open behind it.
     open: u32,
     /// What came after it, the most likely first.
@@ -138,9 +139,9 @@ impl Skeletons {
         self.stretches[stretch as usize].likely
     }
 
-    /// Returns where arrays and keys are in a stretch.
-    pub(super) fn brackets(&self, stretch: u32) -> &[Bracket] {
-        &self.rests[stretch as usize].brackets
+    /// Returns what is wanted of a stretch itself, in its order.
+    pub(super) fn inner(&self, stretch: u32) -> &[Inner] {
+        &self.rests[stretch as usize].inner
     }
 
     /// Returns what is open behind a stretch.
@@ -156,7 +157,7 @@ impl Skeletons {
         text: &[u8],
         next: Next,
         wanted: Option<u32>,
-        brackets: &[Bracket],
+        inner: &[Inner],
         open: &[Open],
     ) -> bool {
         if text.len() > MAX_LENGTH {
@@ -172,8 +173,8 @@ impl Skeletons {
             None => {
                 let open = self.number_of(open);
                 let number = self.stretches.len() as u32;
-                self.stretches.push(Stretch::new(text, next, wanted, !brackets.is_empty()));
-                self.rests.push(Rest::new(text, brackets, open));
+                self.stretches.push(Stretch::new(text, next, wanted, !inner.is_empty()));
+                self.rests.push(Rest::new(text, inner, open));
                 self.numbers.insert((before, text.into()), number);
                 number
             }
@@ -197,13 +198,13 @@ impl Skeletons {
 }
 
 impl Rest {
-    fn new(text: &[u8], brackets: &[Bracket], open: u32) -> Self {
-        Rest { text: text.into(), brackets: brackets.into(), open, after: [NONE; TRIED] }
+    fn new(text: &[u8], inner: &[Inner], open: u32) -> Self {
+        Rest { text: text.into(), inner: inner.into(), open, after: [NONE; TRIED] }
     }
 }
 
 impl Stretch {
-    fn new(text: &[u8], next: Next, wanted: Option<u32>, has_brackets: bool) -> Self {
+    fn new(text: &[u8], next: Next, wanted: Option<u32>, has_inner: bool) -> Self {
         let length = text.len().min(16);
         let mut head = [0; 16];
         head[..length].copy_from_slice(&text[..length]);
@@ -215,7 +216,7 @@ impl Stretch {
             wanted,
             next,
             is_long: text.len() > 16,
-            has_brackets,
+            has_inner,
         }
     }
 
