@@ -274,14 +274,13 @@ fn tree_node(process: &Process, relation: &str) -> Json {
             node.insert(key.into(), value);
         }
     };
-    let text = |text: &Option<Arc<str>>| text.as_deref().map(Json::from);
     put("entity_id", Some(&*process.entity_id).filter(|id| !id.is_empty()).map(Json::from));
     // A process of which nothing but its id is known has no pid either.
-    put("pid", Some(process.pid).filter(|pid| *pid != 0 || process.executable.is_some()).map(Json::from));
-    put("name", text(&process.name));
-    put("executable", text(&process.executable));
-    put("command_line", text(&process.command_line));
-    put("command_line_truncated", process.command_line_truncated.then(|| true.into()));
+    put("pid", Some(process.pid).filter(|pid| *pid != 0 || process.executable().is_some()).map(Json::from));
+    put("name", process.name().map(Json::from));
+    put("executable", process.executable().map(Json::from));
+    put("command_line", process.command_line().map(Json::from));
+    put("command_line_truncated", process.command_line_truncated().then(|| true.into()));
     put(
         "user",
         process.user.as_ref().map(|user| match &user.name {

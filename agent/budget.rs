@@ -161,7 +161,7 @@ impl LeftOut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Description, Fields, Process};
+    use crate::event::{DescriptionParts, Fields, Process};
     use crate::rule::{Content, builtin};
 
     const SECOND: i64 = 1_000_000_000;
@@ -175,7 +175,8 @@ mod tests {
     }
 
     fn event(second: i64, executable: &str) -> Event {
-        let description = Description { executable: Some(executable.into()), ..Description::default() };
+        let executable = Some(executable.into());
+        let description = DescriptionParts { executable, ..DescriptionParts::default() };
         let process = Process { description: description.into(), ..Process::default() };
         let time = second * SECOND;
         Event::new(Fields { time, order: time, process: Some(Arc::new(process)), ..Fields::default() })

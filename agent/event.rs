@@ -1,10 +1,16 @@
 //! The normalised event: what rules are evaluated against and alerts are made of.
 
-use std::borrow::Cow;
+mod description;
+mod invocation;
+mod process;
+
 use std::sync::{Arc, OnceLock};
 
 use eql::{FieldId, Record, Scalar, Value};
 
+pub use self::description::{CodeSignature, Description, DescriptionParts, User};
+pub use self::invocation::{ArgsParts, Invocation, InvocationParts, KeptArgs};
+pub use self::process::{Lazy, Process, Reader};
 use crate::observation::Document;
 use crate::{schema, timestamp};
 
@@ -125,215 +131,6 @@ pub struct Host {
     pub mac: Box<[Scalar]>,
     /// The document says itself which operating system it comes from, so none is filled in.
     pub os_recorded: bool,
-}
-
-/// A process's image at one moment; a new one at each fork and exec.
-///
-/// Here is who it is; what it is stands in its [`Description`], which is read as if its fields were here.
-#[derive(Clone, Debug, Default)]
-pub struct Process {
-    /// `process.pid`.
-    pub pid: u32,
-    /// The kernel's pidversion; with the pid it names this very image.
-    pub pidversion: Option<u32>,
-    /// `process.entity_id`: stable over exec, unique over fork and pid reuse.
-    pub entity_id: Arc<str>,
-    /// `process.start`, nanoseconds since 1970: when the process was forked.
-    pub start: Option<i64>,
-    /// `process.parent.pid`.
-    pub parent_pid: Option<u32>,
-    /// `process.parent.entity_id`.
-    pub parent_entity_id: Option<Arc<str>>,
-    /// `process.Ext.ancestry`: entity ids, the parent at fork first.
-    pub ancestry: Arc<[Scalar]>,
-    /// `vedette.package`: the install session that the process belongs to.
-    pub package: Option<Arc<Package>>,
-    /// The image that this one replaced, `process.previous.*`.
-    pub previous_executable: Option<Arc<str>>,
-    /// What it is.
-    pub description: Lazy,
-    /// About how many bytes the texts of this image hold; set when it is made.
-    pub weight: usize,
-}
-
-/// What an image is.
-#[derive(Clone, Debug, Default)]
-pub struct Description {
-    /// `process.executable`.
-    pub executable: Option<Arc<str>>,
-    /// `vedette.executable_truncated`: the kernel gave only the path's beginning.
-    pub executable_truncated: bool,
-    /// `process.name`: the executable's last path component.
-    pub name: Option<Arc<str>>,
-    /// `process.args`, as many as are kept: [`process_table::MAX_ARGS_BYTES`](crate::process_table).
-    pub args: Box<[Scalar]>,
-    /// `process.args_count`: how many there were, whether kept or not; unknown where `None`.
-    pub args_count: Option<i64>,
-    /// `vedette.args_truncated`: not all arguments are kept, or not whole.
-    pub args_truncated: bool,
-    /// `process.command_line`: the arguments joined by spaces.
-    pub command_line: Option<Arc<str>>,
-    /// `process.Ext.command_line_truncated`.
-    pub command_line_truncated: bool,
-    /// `process.working_directory`.
-    pub working_directory: Option<Arc<str>>,
-    /// `process.env_vars`; empty unless asked for.
-    pub env_vars: Box<[Scalar]>,
-    /// `process.Ext.script.path`: the file whose `#!` line was run.
-    pub script: Option<Arc<str>>,
-    /// `vedette.tty`: the controlling terminal's path. ECS's `process.tty` is an object without a path.
-    pub tty: Option<Arc<str>>,
-    /// `process.group_leader.pid`.
-    pub group_leader_pid: Option<u32>,
-    /// `process.session_leader.pid`.
-    pub session_leader_pid: Option<u32>,
-    /// `process.code_signature.*`.
-    pub code_signature: Option<CodeSignature>,
-    /// `user.*` and `group.*`.
-    pub user: Option<User>,
-    /// `vedette.architecture`: what the image was built for, `arm64` or `x86_64`.
-    pub architecture: Option<&'static str>,
-    /// `vedette.dyld_exec_path`, where it differs from the executable.
-    pub dyld_exec_path: Option<Arc<str>>,
-    /// `vedette.es_client`: it is an Endpoint Security client itself.
-    pub es_client: bool,
-}
-
-/// A [`Description`], or the document that it is made of when somebody first reads it: of most images nobody does.
-#[derive(Clone, Debug, Default)]
-pub struct Lazy {
-    made: OnceLock<Arc<Description>>,
-    source: Option<DescribedBy>,
-}
-
-/// How long a document is, in bytes, that is kept to be read later.
-const MAX_KEPT_LINE: usize = 8 << 10;
-
-/// A document that describes an image, and how.
-#[derive(Clone, Debug)]
-struct DescribedBy {
-    document: Document,
-    reader: &'static Reader,
-}
-
-/// How a document's description of an image is read.
-#[derive(Debug)]
-pub struct Reader {
-    /// All of it.
-    pub describe: fn(&Document) -> Description,
-    /// `executable` by itself.
-    pub executable: for<'d> fn(&'d Document) -> Option<Cow<'d, str>>,
-    /// `name` by itself.
-    pub name: for<'d> fn(&'d Document) -> Option<Cow<'d, str>>,
-}
-
-impl Lazy {
-    /// Reads `document` once it is asked for; one that is long is read now, as what is in it may be much shorter.
-    pub fn new(document: &Document, reader: &'static Reader) -> Self {
-        match document.line.len() > MAX_KEPT_LINE {
-            true => (reader.describe)(document).into(),
-            false => {
-                let source = DescribedBy { document: document.clone(), reader };
-                Lazy { made: OnceLock::new(), source: Some(source) }
-            }
-        }
-    }
-
-    /// Returns the document that is kept to be read.
-    pub fn document(&self) -> Option<&Document> {
-        self.source.as_ref().map(|source| &source.document)
-    }
-
-    /// Returns [`Description::executable`]; for that alone, nothing is made.
-    pub fn executable(&self) -> Option<Cow<'_, str>> {
-        match &self.source {
-            Some(source) => (source.reader.executable)(&source.document),
-            None => self.made().executable.as_deref().map(Cow::Borrowed),
-        }
-    }
-
-    /// Returns [`Description::name`]; for that alone, nothing is made.
-    pub fn name(&self) -> Option<Cow<'_, str>> {
-        match &self.source {
-            Some(source) => (source.reader.name)(&source.document),
-            None => self.made().name.as_deref().map(Cow::Borrowed),
-        }
-    }
-
-    fn made(&self) -> &Arc<Description> {
-        self.made.get_or_init(|| {
-            let describe = |source: &DescribedBy| Arc::new((source.reader.describe)(&source.document));
-            self.source.as_ref().map(describe).unwrap_or_default()
-        })
-    }
-}
-
-impl From<Description> for Lazy {
-    fn from(description: Description) -> Self {
-        Lazy { made: OnceLock::from(Arc::new(description)), source: None }
-    }
-}
-
-impl std::ops::Deref for Process {
-    type Target = Description;
-
-    fn deref(&self) -> &Description {
-        self.description.made()
-    }
-}
-
-impl std::ops::DerefMut for Process {
-    fn deref_mut(&mut self) -> &mut Description {
-        self.description.made();
-        self.description.source = None;
-        Arc::make_mut(self.description.made.get_mut().expect("made just now"))
-    }
-}
-
-/// `code_signature.*`, as far as the kernel says.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CodeSignature {
-    /// `exists`: `CS_SIGNED`.
-    pub exists: bool,
-    /// `trusted`: signed, valid and not ad hoc.
-    pub trusted: bool,
-    /// `status`.
-    pub status: Option<&'static str>,
-    /// `signing_id`.
-    pub signing_id: Option<Arc<str>>,
-    /// `team_id`.
-    pub team_id: Option<Arc<str>>,
-    /// `vedette.platform_binary`.
-    pub platform_binary: bool,
-    /// `vedette.cdhash`, lower-case hexadecimal.
-    pub cdhash: Option<Arc<str>>,
-    /// `vedette.codesigning_flags`.
-    pub flags: u32,
-    /// `vedette.cs_validation_category`: by whose authority the code runs, as the kernel classes it.
-    pub validation_category: Option<i64>,
-}
-
-/// `user.*` and `group.*`, ids as decimal text.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct User {
-    /// `user.id`: effective.
-    pub id: Arc<str>,
-    /// `user.name`.
-    pub name: Option<Arc<str>>,
-    /// `user.Ext.real.id`.
-    pub real_id: Option<Arc<str>>,
-    /// `user.Ext.real.name`.
-    pub real_name: Option<Arc<str>>,
-    /// `group.id`: effective.
-    pub group_id: Option<Arc<str>>,
-    /// `group.name`.
-    pub group_name: Option<Arc<str>>,
-    /// `group.Ext.real.id`.
-    pub real_group_id: Option<Arc<str>>,
-    /// `group.Ext.real.name`.
-    pub real_group_name: Option<Arc<str>>,
-    /// `vedette.audit_user_id`: who logged in, unchanged by sudo.
-    pub audit_id: Option<Arc<str>>,
 }
 
 /// `vedette.package`: the install session that a process descends from.

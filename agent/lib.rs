@@ -42,6 +42,7 @@ pub mod rule;
 pub mod rule_test;
 pub mod safe_mode;
 pub mod schema;
+mod seeded;
 pub mod selftest;
 pub mod sensor;
 pub mod sink;

@@ -143,7 +143,7 @@ impl Normaliser {
             order: at.order,
             tick: self.ticks.then_some(at.order),
             action: Action::EventsLost,
-            host: host.described,
+            host: host.described.clone(),
             process: seen.map(|seen| of_no_session(seen.process)),
             loss: Some(loss),
             ..Fields::default()
@@ -362,7 +362,7 @@ fn exit_code(status: i32) -> i64 {
 /// The hosts of a recording: one that has no name, and those that documents name.
 #[derive(Debug)]
 struct Hosts {
-    own: Arc<str>,
+    own: HostEntry,
     by_id: HashMap<Arc<str>, HostEntry>,
     /// In the order in which they came; the own one is not among them.
     order: VecDeque<Arc<str>>,
@@ -393,17 +393,21 @@ impl Hosts {
         if host.id.is_empty() {
             host.id = RECORDED_HOST.into();
         }
-        let own = host.id.clone();
-        let by_id = HashMap::from([(own.clone(), HostEntry::new(0, host))]);
-        Hosts { own, by_id, order: VecDeque::new(), next: 1 }
+        let own = HostEntry::new(0, host);
+        Hosts {
+            by_id: HashMap::from([(own.described.id.clone(), own.clone())]),
+            own,
+            order: VecDeque::new(),
+            next: 1,
+        }
     }
 
-    fn own(&self) -> HostEntry {
-        self.by_id[&self.own].clone()
+    fn own(&self) -> &HostEntry {
+        &self.own
     }
 
     fn of(&mut self, id: Option<&str>) -> HostEntry {
-        let Some(id) = id else { return self.own() };
+        let Some(id) = id else { return self.own.clone() };
         if let Some(entry) = self.by_id.get(id) {
             return entry.clone();
         }

@@ -87,9 +87,9 @@ fn is_host_path(path: &str) -> bool {
 
 /// Begins the session of `host`'s child `session` (its entity id).
 pub fn begin(host: &Process, session: &Arc<str>) -> Package {
-    let path = argument_of(&host.args, &["-pkg", "-package"]);
+    let path = argument_of(host.args(), &["-pkg", "-package"]);
     Package {
-        host: host.name.clone().unwrap_or_default(),
+        host: host.name().unwrap_or_default().into(),
         host_entity_id: host.entity_id.clone(),
         claimed: claimed(&[("path", path.is_some())]),
         path,
@@ -108,9 +108,8 @@ pub fn refine(package: &Package, image: &Process) -> Option<Package> {
     if package.script.is_some() {
         return None;
     }
-    let vouched = [&image.executable, &image.script].into_iter().flatten();
-    let vouched = vouched.map(|path| &**path).find_map(Script::parse);
-    let mut arguments = image.args.iter().map(|arg| arg.as_str().unwrap_or_default()).take(4);
+    let vouched = [image.executable(), image.script()].into_iter().flatten().find_map(Script::parse);
+    let mut arguments = image.args().iter().map(|arg| arg.as_str().unwrap_or_default()).take(4);
     let script = match vouched {
         Some(script) => {
             // Up to the script itself, however it is spelt, so that what follows is its first argument.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use eql::Scalar;
 
-use crate::event::{Description, Package, Process};
+use crate::event::{DescriptionParts, InvocationParts, Package, Process};
 use crate::observation::{Exec, Image, Token};
 use crate::package;
 use clock::Clock;
@@ -54,6 +54,8 @@ pub const KEPT_BEYOND_WINDOW: i64 = 60_000_000_000;
 pub struct ProcessTable {
     store: Store,
     images: Images,
+    /// What is known of pid 1 where it is not in the table, as it hardly ever is in a recording.
+    launchd: Parent,
     clock: Clock,
     limits: Limits,
     keep_ended: i64,
@@ -131,6 +133,7 @@ impl ProcessTable {
         ProcessTable {
             store: Store::default(),
             images: Images::default(),
+            launchd: of_pid(1),
             clock: Clock::new(),
             limits,
             keep_ended: KEPT_BEYOND_WINDOW,
@@ -195,7 +198,7 @@ impl ProcessTable {
 
     /// Takes a fork: `child` is a copy of `process`'s image.
     pub fn fork(&mut self, host: HostRef<'_>, process: &Image<'_>, child: &Image<'_>, at: At) -> Seen {
-        let parent_id = self.observed(host, process, at);
+        let (parent_id, _) = self.observed(host, process, at);
         let parent = self.version_of(parent_id, process.token.pidversion, at.order);
         // A child whose start is not known is told from an earlier process of its pid by its pidversion.
         let known = self
@@ -209,11 +212,13 @@ impl ProcessTable {
             self.adopt(id, &parent);
         }
         let index = self.ensure(host, id, child, at);
-        if self.store.get(id).versions[index].process.args_count.is_none() {
+        if self.store.get(id).versions[index].process.args_count().is_none() {
+            // No message repeats what a child has of its parent's image.
+            let invocation = parent.process.invocation.clone();
             self.store.update(id, |instance| {
                 let version = &mut instance.versions[index];
                 let mut copy = Process::clone(&version.process);
-                image::inherit(&mut copy, &parent.process);
+                copy.invocation = invocation;
                 version.process = sealed(copy);
             });
         }
@@ -232,14 +237,13 @@ impl ProcessTable {
             // The image was seen before its exec: a late line. What it replaced is older still.
             Some(id) => id,
             // A malformed message may name two processes; the new image counts.
-            None if process.token.pid == target.token.pid => self.observed(host, process, at),
-            None => self.observed(host, target, at),
+            None if process.token.pid == target.token.pid => self.observed(host, process, at).0,
+            None => self.observed(host, target, at).0,
         };
         let parent = self.resolve(host, target.parent_token, target.ppid, at.order, Some(id));
         let effective_parent = self.effective(host, target, at.order);
-        let mut image = self.images.bare(target);
-        image::exec(&mut image, exec, self.keep_env);
-        image.previous_executable = image::text(&process.executable);
+        let mut image = self.images.exec(exec, self.keep_env);
+        image.previous_executable = image::text(&process.executable).map(Arc::from);
         self.refine(id, &image);
         let instance = self.store.get(id);
         identify(&mut image, instance, parent.as_ref());
@@ -259,10 +263,8 @@ impl ProcessTable {
 
     /// Takes an exit.
     pub fn exit(&mut self, host: HostRef<'_>, process: &Image<'_>, at: At) -> Seen {
-        let seen = self.other(host, process, at);
-        if let Some(id) = self.find(host, process) {
-            self.store.update(id, |instance| instance.ended = Some(at.order));
-        }
+        let (id, seen) = self.seen_now(host, process, at);
+        self.store.update(id, |instance| instance.ended = Some(at.order));
         self.enforce();
         Seen { ended: true, ..seen }
     }
@@ -283,10 +285,11 @@ impl ProcessTable {
         // It has exec'd since it was listed: what the list says is over.
         let listed = instance.of(image.token.pidversion).filter(|_| instance.ended.is_none());
         if let (Some(index), Some(args)) = (listed, args)
-            && instance.versions[index].process.args_count.is_none()
+            && instance.versions[index].process.args_count().is_none()
         {
             let mut copy = Process::clone(&instance.versions[index].process);
-            image::arguments(&mut copy, args);
+            let invocation = InvocationParts { args: image::arguments(args), ..InvocationParts::default() };
+            copy.invocation = Some(Arc::new(invocation.into()));
             // Arguments say which script of which package a session's first process runs.
             self.refine(id, &copy);
             copy.package = self.store.get(id).package.clone();
@@ -298,12 +301,17 @@ impl ProcessTable {
 
     /// Takes any other message of `process`.
     pub fn other(&mut self, host: HostRef<'_>, process: &Image<'_>, at: At) -> Seen {
-        let id = self.observed(host, process, at);
-        let index = self.ensure(host, id, process, at);
+        let (_, seen) = self.seen_now(host, process, at);
+        self.enforce();
+        seen
+    }
+
+    /// Returns what a message's own process is at the message, and where it lies; entered if it is new.
+    fn seen_now(&mut self, host: HostRef<'_>, process: &Image<'_>, at: At) -> (u32, Seen) {
+        let (id, index) = self.observed(host, process, at);
         let parent = self.resolve(host, process.parent_token, process.ppid, at.order, Some(id));
         let seen = seen(&self.store.get(id).versions[index], false);
-        self.enforce();
-        Seen { parent: parent.map(|parent| parent.process), ..seen }
+        (id, Seen { parent: parent.map(|parent| parent.process), ..seen })
     }
 
     /// Returns the process that had `pid` at `time` (on the clock that orders events): of all that had it the
@@ -339,14 +347,15 @@ impl ProcessTable {
         seen(instance.at(time), instance.ended.is_some_and(|ended| ended < time))
     }
 
-    /// Returns the process of a message's image, entered if it is new, its image noted if that is.
-    fn observed(&mut self, host: HostRef<'_>, image: &Image<'_>, at: At) -> u32 {
-        let id = self.find(host, image).unwrap_or_else(|| {
-            self.counts.first_seen_alive += 1;
-            self.enter(host, image, at, None)
-        });
-        self.ensure(host, id, image, at);
-        id
+    /// Returns the process of a message's image, entered if it is new, and the place of its image, noted if that is.
+    fn observed(&mut self, host: HostRef<'_>, image: &Image<'_>, at: At) -> (u32, usize) {
+        match self.find(host, image) {
+            Some(id) => (id, self.ensure(host, id, image, at)),
+            None => {
+                self.counts.first_seen_alive += 1;
+                (self.enter(host, image, at, None), 0)
+            }
+        }
     }
 
     fn find(&self, host: HostRef<'_>, image: &Image<'_>) -> Option<u32> {
@@ -436,15 +445,17 @@ impl ProcessTable {
         };
         // setuid changes the token without an exec.
         let changed = instance.versions[index].token.is_some_and(|token| token != image.token);
-        let user = changed.then(|| self.images.user(&image.token));
+        if !changed {
+            self.store.touch(id);
+            return index;
+        }
+        let user = self.images.user(&image.token);
         self.store.update(id, |instance| {
             let version = &mut instance.versions[index];
-            if let Some(user) = user {
-                version.token = Some(image.token);
-                let mut process = Process::clone(&version.process);
-                process.user = Some(user);
-                version.process = sealed(process);
-            }
+            version.token = Some(image.token);
+            let mut process = Process::clone(&version.process);
+            process.user = Some(user);
+            version.process = sealed(process);
         });
         index
     }
@@ -503,7 +514,7 @@ impl ProcessTable {
     ) -> Option<Parent> {
         let Some(token) = token else {
             let pid = pid?;
-            return Some(self.living(host, pid, None, order).unwrap_or_else(|| only_pid(pid)));
+            return Some(self.living(host, pid, None, order).unwrap_or_else(|| self.only_pid(pid)));
         };
         if let Some(id) = self.store.by_token(host.number, token.pid, token.pidversion) {
             self.store.touch(id);
@@ -519,7 +530,7 @@ impl ProcessTable {
         }
         Some(
             self.living(host, token.pid, Some(token.pidversion), order)
-                .unwrap_or_else(|| only_pid(token.pid)),
+                .unwrap_or_else(|| self.only_pid(token.pid)),
         )
     }
 
@@ -538,6 +549,11 @@ impl ProcessTable {
         let parent = Parent::from(version);
         self.store.touch(id);
         Some(parent)
+    }
+
+    /// A process of which only the pid is known.
+    fn only_pid(&self, pid: u32) -> Parent {
+        if pid == 1 { self.launchd.clone() } else { of_pid(pid) }
     }
 
     fn version_of(&self, id: u32, pidversion: u32, order: i64) -> Parent {
@@ -601,11 +617,11 @@ fn inherited(parent: &Parent, child: &Arc<str>) -> Option<Arc<Package>> {
     }
 }
 
-/// A process of which only the pid is known. Pid 1 is always launchd.
-fn only_pid(pid: u32) -> Parent {
-    let launchd = |text: &str| (pid == 1).then(|| text.into());
+/// What is known of a process by its pid alone. Pid 1 is always launchd.
+fn of_pid(pid: u32) -> Parent {
+    let launchd = |text: &'static str| (pid == 1).then_some(Cow::Borrowed(text));
     let (executable, name) = (launchd("/sbin/launchd"), launchd("launchd"));
-    let description = Description { executable, name, ..Description::default() };
+    let description = DescriptionParts { executable, name, ..DescriptionParts::default() };
     let process = Process { pid, description: description.into(), ..Process::default() };
     Parent { process: sealed(process), is_installer_host: false }
 }

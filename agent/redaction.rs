@@ -228,7 +228,7 @@ impl Redactor {
 impl Secrets {
     /// Gathers the secrets of a process's arguments and environment.
     pub fn of_process(&mut self, process: &Process) {
-        for (key, list) in [("args", &process.args), ("env_vars", &process.env_vars)] {
+        for (key, list) in [("args", process.args()), ("env_vars", process.env_vars())] {
             let texts: Vec<&str> = list
                 .iter()
                 .map(|item| match item {

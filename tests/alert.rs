@@ -5,7 +5,10 @@ use std::sync::Arc;
 use eql::Scalar;
 use serde_json::Value as Json;
 use vedette::alert::{self, Alert, Matched, is_deceptive};
-use vedette::event::{Action, Description, Event, Fields, Host, Network, Package, Process, User};
+use vedette::event::{
+    Action, ArgsParts, DescriptionParts, Event, Fields, Host, InvocationParts, KeptArgs, Network, Package,
+    Process, User,
+};
 use vedette::readable::{self, Style};
 use vedette::rule::{self, Content, Rule};
 
@@ -24,16 +27,24 @@ fn the_rule() -> Arc<Rule> {
 }
 
 fn process(entity: &str, said: &str) -> Process {
-    let description = Description {
-        executable: text(said),
-        name: text(said),
+    let args = KeptArgs {
         args: [Scalar::from(said)].into(),
-        command_line: text(said),
-        working_directory: text(said),
-        script: text(said),
-        tty: text(said),
-        user: Some(User { id: said.into(), name: text(said), ..User::default() }),
-        ..Description::default()
+        command_line: Some(said.into()),
+        ..KeptArgs::default()
+    };
+    let invocation = InvocationParts {
+        args: ArgsParts::Kept(args),
+        working_directory: Some(said.into()),
+        script: Some(said.into()),
+        ..InvocationParts::default()
+    };
+    let description = DescriptionParts {
+        executable: Some(said.into()),
+        name: Some(said.into()),
+        tty: Some(said.into()),
+        user: Some(Arc::new(User { id: said.into(), name: text(said), ..User::default() })),
+        invocation: Some(invocation),
+        ..DescriptionParts::default()
     };
     Process {
         pid: 7,

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use eql::{FieldId, Scalar, Value};
 
-use crate::event::{CodeSignature, Description, Lazy, Package, Process, Reader, User};
+use crate::event::{
+    ArgsParts, CodeSignature, DescriptionParts, InvocationParts, KeptArgs, Lazy, Package, Process, Reader,
+    User,
+};
 use crate::observation::Document;
 use crate::package::Identity;
 use crate::process_table::{
@@ -178,10 +181,10 @@ static PARENT: Reader = Reader {
 
 /// The process that is responsible for it.
 static EFFECTIVE: Reader = Reader {
-    describe: |document| Description {
-        name: text(document, EFFECTIVE_NAME),
-        executable: text(document, EFFECTIVE_EXECUTABLE),
-        ..Description::default()
+    describe: |document| DescriptionParts {
+        name: kept(document, EFFECTIVE_NAME),
+        executable: kept(document, EFFECTIVE_EXECUTABLE),
+        ..DescriptionParts::default()
     },
     executable: |document| kept(document, EFFECTIVE_EXECUTABLE),
     name: |document| kept(document, EFFECTIVE_NAME),
@@ -201,50 +204,58 @@ fn another<'d>(
     is_known.then_some(Another { pid, entity_id, executable, name, document, reader, is_host })
 }
 
-fn describe_process(document: &Document) -> Description {
-    let executable = text(document, EXECUTABLE);
-    let command_line = borrowed(document, COMMAND_LINE);
-    let (args, args_truncated) = list(document, ARGS, MAX_ARGS_BYTES);
-    Description {
-        name: text(document, NAME).or_else(|| file_name(executable.as_deref()?).map(Arc::from)),
-        executable,
-        args_count: integer(document, ARGS_COUNT),
+fn describe_process(document: &Document) -> DescriptionParts<'_> {
+    let (args, truncated) = list(document, ARGS, MAX_ARGS_BYTES);
+    let line = borrowed(document, COMMAND_LINE);
+    let args = KeptArgs {
         args,
-        args_truncated,
-        command_line: command_line.map(|line| cut(line, MAX_COMMAND_LINE_BYTES).into()),
-        command_line_truncated: command_line.is_some_and(|line| line.len() > MAX_COMMAND_LINE_BYTES),
-        working_directory: text(document, WORKING_DIRECTORY),
-        script: text(document, SCRIPT),
-        tty: text(document, TTY),
+        count: integer(document, ARGS_COUNT),
+        truncated,
+        command_line: line.map(|line| cut(line, MAX_COMMAND_LINE_BYTES).into()),
+        command_line_truncated: line.is_some_and(|line| line.len() > MAX_COMMAND_LINE_BYTES),
+    };
+    let signature = signature(document, [SIGNED, TRUSTED, SIGNING_ID, TEAM_ID]);
+    DescriptionParts {
+        executable: kept(document, EXECUTABLE),
+        name: name(document, NAME, EXECUTABLE),
+        tty: kept(document, TTY),
         group_leader_pid: number(document, GROUP_LEADER),
         session_leader_pid: number(document, SESSION_LEADER),
-        code_signature: signature(document, [SIGNED, TRUSTED, SIGNING_ID, TEAM_ID]).map(|signature| {
-            CodeSignature {
-                platform_binary: boolean(document, PLATFORM_BINARY).unwrap_or_default(),
-                cdhash: text(document, CDHASH),
-                flags: number(document, FLAGS).unwrap_or_default(),
-                ..signature
-            }
+        cdhash: signature.and_then(|_| kept(document, CDHASH)),
+        code_signature: signature.map(|signature| CodeSignature {
+            platform_binary: boolean(document, PLATFORM_BINARY).unwrap_or_default(),
+            flags: number(document, FLAGS).unwrap_or_default(),
+            ..signature
         }),
-        user: user(document),
-        ..Description::default()
+        signing_id: kept(document, SIGNING_ID),
+        team_id: kept(document, TEAM_ID),
+        user: user(document).map(Arc::new),
+        invocation: Some(InvocationParts {
+            args: ArgsParts::Kept(args),
+            working_directory: kept(document, WORKING_DIRECTORY),
+            script: kept(document, SCRIPT),
+            ..InvocationParts::default()
+        }),
+        ..DescriptionParts::default()
     }
 }
 
-fn describe_parent(document: &Document) -> Description {
-    let (args, args_truncated) = list(document, PARENT_ARGS, MAX_ARGS_BYTES);
-    Description {
-        name: text(document, PARENT_NAME),
-        executable: text(document, PARENT_EXECUTABLE),
-        args,
-        args_truncated,
-        command_line: borrowed(document, PARENT_COMMAND_LINE)
-            .map(|line| cut(line, MAX_COMMAND_LINE_BYTES).into()),
+fn describe_parent(document: &Document) -> DescriptionParts<'_> {
+    let (args, truncated) = list(document, PARENT_ARGS, MAX_ARGS_BYTES);
+    let line = borrowed(document, PARENT_COMMAND_LINE);
+    let command_line = line.map(|line| cut(line, MAX_COMMAND_LINE_BYTES).into());
+    let args = KeptArgs { args, truncated, command_line, ..KeptArgs::default() };
+    DescriptionParts {
+        executable: kept(document, PARENT_EXECUTABLE),
+        name: kept(document, PARENT_NAME),
         code_signature: signature(
             document,
             [PARENT_SIGNED, PARENT_TRUSTED, PARENT_SIGNING_ID, PARENT_TEAM_ID],
         ),
-        ..Description::default()
+        signing_id: kept(document, PARENT_SIGNING_ID),
+        team_id: kept(document, PARENT_TEAM_ID),
+        invocation: Some(InvocationParts { args: ArgsParts::Kept(args), ..InvocationParts::default() }),
+        ..DescriptionParts::default()
     }
 }
 
@@ -297,19 +308,17 @@ fn change(document: &Document) -> Change {
         .map_or(Change::None, |(_, _, change)| *change)
 }
 
-/// A signature by `[exists, trusted, signing_id, team_id]`. Its status stays in the document.
+/// What is said of a signature by `[exists, trusted, signing_id, team_id]`. Its status stays in the document.
 fn signature(
     document: &Document,
     [exists, trusted, signing_id, team_id]: [FieldId; 4],
 ) -> Option<CodeSignature> {
     let (exists, trusted) = (boolean(document, exists), boolean(document, trusted));
-    let (signing_id, team_id) = (text(document, signing_id), text(document, team_id));
-    let known = exists.is_some() || trusted.is_some() || signing_id.is_some() || team_id.is_some();
+    let [is_identified, is_of_team] = [signing_id, team_id].map(|id| kept(document, id).is_some());
+    let known = exists.is_some() || trusted.is_some() || is_identified || is_of_team;
     known.then(|| CodeSignature {
-        exists: exists.unwrap_or(signing_id.is_some() || trusted == Some(true)),
+        exists: exists.unwrap_or(is_identified || trusted == Some(true)),
         trusted: trusted.unwrap_or_default(),
-        signing_id,
-        team_id,
         ..CodeSignature::default()
     })
 }

@@ -1,6 +1,8 @@
 //! Sequence numbers: what did not come.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::seeded::{self, SeededMap};
 
 /// How many gaps are kept apart; older ones become one that covers them all.
 pub const MAX_GAPS: usize = 1024;
@@ -29,9 +31,9 @@ type Counter = (u32, Option<u32>);
 type Key = (Counter, u32, u64);
 
 /// Follows the sequence numbers of all streams.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sequences {
-    counters: HashMap<Counter, Last>,
+    counters: SeededMap<Counter, Last>,
     /// Missing numbers by counter, run and the first of them.
     open: BTreeMap<Key, Missing>,
     order: VecDeque<Key>,
@@ -52,6 +54,12 @@ struct Missing {
     last: Option<u64>,
     from: i64,
     to: i64,
+}
+
+impl Default for Sequences {
+    fn default() -> Self {
+        Sequences { counters: seeded::map(), open: BTreeMap::new(), order: VecDeque::new(), older: None }
+    }
 }
 
 impl Sequences {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::Description;
+use crate::event::{ArgsParts, DescriptionParts, InvocationParts, KeptArgs};
 use crate::observation::Image;
 
 fn image(path: &str, signing_id: &str, platform: bool) -> bool {
@@ -42,11 +42,16 @@ fn a_script_is_one_of_the_sandbox() {
 
 /// An image with these arguments; the first is the executable's path as well, unless `executable` is given.
 fn process(executable: &str, script: Option<&str>, args: &[&str]) -> Process {
-    let description = Description {
+    let args = args.iter().map(|arg| Scalar::from(*arg)).collect();
+    let invocation = InvocationParts {
+        args: ArgsParts::Kept(KeptArgs { args, ..KeptArgs::default() }),
+        script: script.map(Cow::Borrowed),
+        ..InvocationParts::default()
+    };
+    let description = DescriptionParts {
         executable: Some(executable.into()),
-        script: script.map(Arc::from),
-        args: args.iter().map(|arg| Scalar::from(*arg)).collect(),
-        ..Description::default()
+        invocation: Some(invocation),
+        ..DescriptionParts::default()
     };
     Process { description: description.into(), ..Process::default() }
 }
@@ -56,7 +61,8 @@ fn a_session_tells_what_runs_and_who_says_so() {
     const SCRIPT: &str = "/tmp/PKInstallSandbox.Ab1234/Scripts/com.example.pkg.Xy9876/postinstall";
     let private = format!("/private{SCRIPT}");
     let session: Arc<str> = "child".into();
-    let named = Description { name: Some("package_script_service".into()), ..Description::default() };
+    let name = Some("package_script_service".into());
+    let named = DescriptionParts { name, ..DescriptionParts::default() };
     let begun = begin(&Process { description: named.into(), ..Process::default() }, &session);
     assert_eq!((&*begun.host, &*begun.session, begun.claimed.len()), ("package_script_service", "child", 0));
     /// What it is, the image, and then script, path and what is claimed.

@@ -14,14 +14,23 @@ pub trait Accounts: Debug + Send {
 
 /// The two names that every Mac has; all that can be said of a recording's.
 #[derive(Debug)]
-pub(super) struct SystemAccounts;
+pub(super) struct SystemAccounts {
+    root: Arc<str>,
+    wheel: Arc<str>,
+}
+
+impl Default for SystemAccounts {
+    fn default() -> Self {
+        SystemAccounts { root: "root".into(), wheel: "wheel".into() }
+    }
+}
 
 impl Accounts for SystemAccounts {
     fn user(&mut self, id: u32) -> Option<Arc<str>> {
-        (id == 0).then(|| "root".into())
+        (id == 0).then(|| self.root.clone())
     }
 
     fn group(&mut self, id: u32) -> Option<Arc<str>> {
-        (id == 0).then(|| "wheel".into())
+        (id == 0).then(|| self.wheel.clone())
     }
 }

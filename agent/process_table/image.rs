@@ -1,16 +1,16 @@
 //! Makes a [`Process`] from what a message says of an image, within bounds.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use eql::Scalar;
 use sha2::{Digest, Sha256};
 
 use super::accounts::{Accounts, SystemAccounts};
-use crate::event::{CodeSignature, Description, Process, User};
+use crate::digest::hexadecimal;
+use crate::event::{ArgsParts, CodeSignature, DescriptionParts, InvocationParts, KeptArgs, Process, User};
 use crate::observation::{Exec, Image, Token};
+use crate::seeded::{self, SeededMap};
 
 /// How much of the joined command line is kept, in bytes. macOS allows an argv of 1 MiB.
 pub const MAX_COMMAND_LINE_BYTES: usize = 32 << 10;
@@ -35,109 +35,138 @@ const CS_SIGNED: u32 = 0x2000_0000;
 const CPU_TYPE_ARM64: i32 = 0x0100_000c;
 const CPU_TYPE_X86_64: i32 = 0x0100_0007;
 
-/// Makes images. It keeps the texts of user ids, of which there are few.
+/// Describes images. It keeps the users that images are of, of whom there are few.
 #[derive(Debug)]
 pub(super) struct Images {
-    numbers: HashMap<u32, Arc<str>>,
+    users: SeededMap<[u32; 5], Arc<User>>,
     pub(super) accounts: Box<dyn Accounts>,
 }
 
+/// How many users are kept.
+const MAX_USERS: usize = 1024;
+
 impl Default for Images {
     fn default() -> Self {
-        Images { numbers: HashMap::new(), accounts: Box::new(SystemAccounts) }
+        Images { users: seeded::map(), accounts: Box::<SystemAccounts>::default() }
     }
 }
 
 impl Images {
     /// Returns what `image` says by itself: no arguments, no parent but its pid, no lineage.
     pub(super) fn bare(&mut self, image: &Image<'_>) -> Process {
+        process(image, self.describe(image))
+    }
+
+    /// Returns the new image of an exec, without parent and lineage. Its environment is kept only if `keep_env` is set.
+    pub(super) fn exec(&mut self, exec: &Exec<'_>, keep_env: bool) -> Process {
+        let invocation = Some(invocation(exec, keep_env));
+        process(&exec.target, DescriptionParts { invocation, ..self.describe(&exec.target) })
+    }
+
+    fn describe<'a>(&mut self, image: &'a Image<'_>) -> DescriptionParts<'a> {
         let executable = text(&image.executable);
-        let description = Description {
-            name: executable.as_deref().and_then(file_name).map(Arc::from),
+        DescriptionParts {
+            name: executable.and_then(file_name).map(Cow::Borrowed),
+            executable: executable.map(Cow::Borrowed),
             executable_truncated: image.executable_truncated,
-            executable,
-            tty: image.tty.as_deref().and_then(text),
+            tty: image.tty.as_deref().and_then(text).map(Cow::Borrowed),
             group_leader_pid: image.group_id,
             session_leader_pid: image.session_id,
             code_signature: Some(code_signature(image)),
+            signing_id: image.signing_id.as_deref().and_then(text).map(Cow::Borrowed),
+            team_id: image.team_id.as_deref().and_then(text).map(Cow::Borrowed),
+            cdhash: image.cdhash.as_deref().and_then(text).map(lower_case),
             user: Some(self.user(&image.token)),
             es_client: image.is_es_client,
-            ..Description::default()
-        };
-        Process {
-            pid: image.token.pid,
-            pidversion: Some(image.token.pidversion),
-            start: image.start,
-            parent_pid: image.parent_token.map(|token| token.pid).or(image.ppid),
-            description: description.into(),
-            ..Process::default()
+            invocation: None,
         }
     }
 
     /// Returns `user.*` and `group.*` of a token.
-    pub(super) fn user(&mut self, token: &Token) -> User {
-        User {
-            id: self.number(token.euid),
-            name: self.accounts.user(token.euid),
-            real_id: Some(self.number(token.ruid)),
-            real_name: self.accounts.user(token.ruid),
-            group_id: Some(self.number(token.egid)),
-            group_name: self.accounts.group(token.egid),
-            real_group_id: Some(self.number(token.rgid)),
-            real_group_name: self.accounts.group(token.rgid),
-            audit_id: (token.auid != u32::MAX).then(|| self.number(token.auid)),
+    pub(super) fn user(&mut self, token: &Token) -> Arc<User> {
+        let Token { auid, euid, egid, ruid, rgid, .. } = *token;
+        let name = self.accounts.user(euid);
+        let real_name = if ruid == euid { name.clone() } else { self.accounts.user(ruid) };
+        let group_name = self.accounts.group(egid);
+        let real_group_name = if rgid == egid { group_name.clone() } else { self.accounts.group(rgid) };
+        let ids = [auid, euid, egid, ruid, rgid];
+        // A name may have come to be known since, or have changed.
+        let is_same = |user: &&Arc<User>| {
+            user.name == name
+                && user.real_name == real_name
+                && user.group_name == group_name
+                && user.real_group_name == real_group_name
+        };
+        if let Some(known) = self.users.get(&ids).filter(is_same) {
+            return Arc::clone(known);
         }
-    }
-
-    fn number(&mut self, number: u32) -> Arc<str> {
-        if self.numbers.len() > 1024 {
-            self.numbers.clear();
+        let number = |number: u32| -> Arc<str> { number.to_string().into() };
+        let user = Arc::new(User {
+            id: number(euid),
+            name,
+            real_id: Some(number(ruid)),
+            real_name,
+            group_id: Some(number(egid)),
+            group_name,
+            real_group_id: Some(number(rgid)),
+            real_group_name,
+            audit_id: (auid != u32::MAX).then(|| number(auid)),
+        });
+        if self.users.len() == MAX_USERS {
+            self.users.clear();
         }
-        self.numbers.entry(number).or_insert_with(|| number.to_string().into()).clone()
+        self.users.insert(ids, Arc::clone(&user));
+        user
     }
 }
 
-/// Adds what only an exec says of its new image.
-pub(super) fn exec(process: &mut Description, exec: &Exec<'_>, keep_env: bool) {
-    arguments(process, &exec.args);
-    process.working_directory = exec.cwd.as_deref().and_then(text);
-    process.script = exec.script.as_deref().and_then(text);
-    process.architecture = match exec.cpu_type {
-        Some(CPU_TYPE_ARM64) => Some("arm64"),
-        Some(CPU_TYPE_X86_64) => Some("x86_64"),
-        _ => None,
-    };
-    if exec.dyld_exec_path.as_deref() != Some(&*exec.target.executable) {
-        process.dyld_exec_path = exec.dyld_exec_path.as_deref().and_then(text);
-    }
-    if keep_env {
-        process.env_vars = bounded(&exec.env).0;
+fn process(image: &Image<'_>, description: DescriptionParts<'_>) -> Process {
+    Process {
+        pid: image.token.pid,
+        pidversion: Some(image.token.pidversion),
+        start: image.start,
+        parent_pid: image.parent_token.map(|token| token.pid).or(image.ppid),
+        description: description.into(),
+        ..Process::default()
     }
 }
 
-/// Adds an image's arguments.
-pub(super) fn arguments(process: &mut Description, all: &[Cow<'_, str>]) {
-    let (args, args_cut) = bounded(all);
-    let (command_line, cut) = joined(all);
-    process.args = args;
-    process.args_truncated = args_cut;
-    process.args_count = Some(all.len() as i64);
-    process.command_line = (!all.is_empty()).then(|| command_line.into());
-    process.command_line_truncated = cut;
+/// What only an exec says of its new image.
+fn invocation<'a>(exec: &'a Exec<'_>, keep_env: bool) -> InvocationParts<'a> {
+    let dyld_exec_path = exec.dyld_exec_path.as_deref();
+    InvocationParts {
+        args: arguments(&exec.args),
+        working_directory: exec.cwd.as_deref().and_then(text).map(Cow::Borrowed),
+        script: exec.script.as_deref().and_then(text).map(Cow::Borrowed),
+        architecture: match exec.cpu_type {
+            Some(CPU_TYPE_ARM64) => Some("arm64"),
+            Some(CPU_TYPE_X86_64) => Some("x86_64"),
+            _ => None,
+        },
+        dyld_exec_path: dyld_exec_path
+            .filter(|path| *path != exec.target.executable)
+            .and_then(text)
+            .map(Cow::Borrowed),
+        env_vars: if keep_env { bounded(&exec.env).0 } else { Box::default() },
+    }
 }
 
-/// Gives a forked child what it has of its parent's image and no message repeats.
-pub(super) fn inherit(child: &mut Description, parent: &Description) {
-    child.args = parent.args.clone();
-    child.args_count = parent.args_count;
-    child.args_truncated = parent.args_truncated;
-    child.command_line = parent.command_line.clone();
-    child.command_line_truncated = parent.command_line_truncated;
-    child.working_directory = parent.working_directory.clone();
-    child.script = parent.script.clone();
-    child.env_vars = parent.env_vars.clone();
-    child.architecture = parent.architecture;
-    child.dyld_exec_path = parent.dyld_exec_path.clone();
+/// Returns what is kept of an image's arguments.
+pub(super) fn arguments<'a>(all: &'a [Cow<'_, str>]) -> ArgsParts<'a> {
+    let length = all.iter().map(|arg| arg.len()).sum::<usize>();
+    let (room, of_line) = (length + all.len() * SLOT, (length + all.len()).saturating_sub(1));
+    if room <= MAX_ARGS_BYTES && of_line <= MAX_COMMAND_LINE_BYTES {
+        return ArgsParts::Whole(all);
+    }
+    let (args, truncated) = bounded(all);
+    let (line, command_line_truncated) = joined(all);
+    ArgsParts::Kept(KeptArgs {
+        args,
+        count: Some(all.len() as i64),
+        truncated,
+        command_line: Some(line.into()),
+        command_line_truncated,
+    })
 }
 
 /// Returns `process.entity_id`: 16 bytes of SHA-256 over host id, pid and start, in hexadecimal.
@@ -145,15 +174,11 @@ pub fn entity_id(host_id: &str, pid: u32, start: i64) -> Arc<str> {
     let digest = Sha256::new()
         .chain_update(host_id)
         .chain_update([0])
-        .chain_update(pid.to_string())
+        .chain_update(itoa::Buffer::new().format(pid))
         .chain_update([0])
-        .chain_update(start.to_string())
+        .chain_update(itoa::Buffer::new().format(start))
         .finalize();
-    let mut id = String::with_capacity(32);
-    for byte in &digest[..16] {
-        let _ = write!(id, "{byte:02x}");
-    }
-    id.into()
+    hexadecimal(&digest[..16]).into()
 }
 
 /// Returns about how many bytes the texts of `process` hold. Texts that it shares with others (its ancestors'
@@ -161,27 +186,10 @@ pub fn entity_id(host_id: &str, pid: u32, start: i64) -> Arc<str> {
 pub(super) fn weight(process: &Process) -> usize {
     let described = match process.description.document() {
         Some(document) => document.line.len() + document.values.size(),
-        None => size_of::<Description>() + weight_of_texts(process),
+        None => process.weight(),
     };
     let previous = process.previous_executable.as_ref().map_or(0, |path| path.len() + 16);
     size_of::<Process>() + process.entity_id.len() + process.ancestry.len() * SLOT + previous + described
-}
-
-fn weight_of_texts(description: &Description) -> usize {
-    let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len() + 16);
-    let list = |list: &[Scalar]| list.iter().map(|item| SLOT + item.heap_size()).sum::<usize>();
-    let signature = description.code_signature.as_ref();
-    text(&description.executable)
-        + text(&description.name)
-        + text(&description.command_line)
-        + text(&description.working_directory)
-        + text(&description.script)
-        + text(&description.tty)
-        + text(&description.dyld_exec_path)
-        + signature
-            .map_or(0, |signed| text(&signed.signing_id) + text(&signed.team_id) + text(&signed.cdhash))
-        + list(&description.args)
-        + list(&description.env_vars)
 }
 
 /// Returns a path's last component.
@@ -226,9 +234,16 @@ fn joined(args: &[Cow<'_, str>]) -> (String, bool) {
     (line, false)
 }
 
-/// Returns the text as it is kept; empty text is none.
-pub(super) fn text(text: &str) -> Option<Arc<str>> {
-    (!text.is_empty()).then(|| cut(text, MAX_TEXT_BYTES).into())
+/// Returns the text as far as it is kept; empty text is none.
+pub(super) fn text(text: &str) -> Option<&str> {
+    (!text.is_empty()).then(|| cut(text, MAX_TEXT_BYTES))
+}
+
+fn lower_case(text: &str) -> Cow<'_, str> {
+    match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(text.to_ascii_lowercase()),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// Returns at most `room` bytes of `text`, in whole characters.
@@ -249,10 +264,7 @@ fn code_signature(image: &Image<'_>) -> CodeSignature {
             (true, false) => "invalid signature (code or signature have been modified)",
             (false, _) => "code object is not signed at all",
         }),
-        signing_id: image.signing_id.as_deref().and_then(text),
-        team_id: image.team_id.as_deref().and_then(text),
         platform_binary: image.is_platform_binary,
-        cdhash: image.cdhash.as_deref().and_then(|hash| text(&hash.to_ascii_lowercase())),
         flags,
         validation_category: image.cs_validation_category,
     }

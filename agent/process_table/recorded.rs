@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::store::{Instance, Version};
 use super::{
-    At, HostRef, MAX_IMAGES, Parent, ProcessTable, Seen, ancestry, entity_id, identify, image, inherited,
-    sealed, seen,
+    At, HostRef, MAX_IMAGES, Parent, ProcessTable, Seen, ancestry, entity_id, identify, inherited, sealed,
+    seen,
 };
 use crate::event::{Lazy, Process, Reader};
 use crate::observation::Document;
@@ -114,7 +114,7 @@ impl ProcessTable {
                     && !has_args
                     && parent.process.agrees_with(&process)
                 {
-                    image::inherit(&mut process, &parent.process);
+                    process.invocation = parent.process.invocation.clone();
                 }
                 let from = if change == Change::Fork { instance.begun.max(at.order) } else { at.order };
                 self.refine(id, &process);

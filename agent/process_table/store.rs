@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use eql::Scalar;
-use rustc_hash::FxSeededState;
 
 use super::Parent;
 use crate::event::{Package, Process};
 use crate::observation::Token;
+use crate::seeded::{self, SeededMap};
 
 /// A process from fork to exit, and the images that it had.
 #[derive(Debug)]
@@ -107,11 +106,10 @@ pub(super) struct Store {
     lists: [List; 4],
     bytes: usize,
     /// Ids by host and pid, by when they began.
-    by_pid: HashMap<(u32, u32), Vec<u32>, FxSeededState>,
-    by_token: HashMap<(u32, u32, u32), u32, FxSeededState>,
-    by_entity: HashMap<u32, HashMap<Arc<str>, u32, FxSeededState>, FxSeededState>,
-    /// Keys are the kernel's numbers and, live, digests of the sensor's own; a seed that nobody knows is protection
-    /// enough for a table of this size, and a strong hash would be a large part of what an event costs.
+    by_pid: SeededMap<(u32, u32), Vec<u32>>,
+    by_token: SeededMap<(u32, u32, u32), u32>,
+    /// The keys are digests of the sensor's own, but in a recording what it says.
+    by_entity: SeededMap<u32, SeededMap<Arc<str>, u32>>,
     seed: usize,
 }
 
@@ -126,15 +124,15 @@ impl fmt::Debug for Store {
 
 impl Default for Store {
     fn default() -> Self {
-        let seed = RandomState::new().hash_one(0) as usize;
+        let seed = seeded::seed();
         Store {
             slots: Vec::new(),
             free: Vec::new(),
             lists: Default::default(),
             bytes: 0,
-            by_pid: HashMap::with_hasher(FxSeededState::with_seed(seed)),
-            by_token: HashMap::with_hasher(FxSeededState::with_seed(seed)),
-            by_entity: HashMap::with_hasher(FxSeededState::with_seed(seed)),
+            by_pid: HashMap::with_hasher(seeded::state(seed)),
+            by_token: HashMap::with_hasher(seeded::state(seed)),
+            by_entity: HashMap::with_hasher(seeded::state(seed)),
             seed,
         }
     }
@@ -199,7 +197,7 @@ impl Store {
         self.by_pid.entry(key).or_default().insert(position, id);
         self.by_entity
             .entry(instance.host)
-            .or_insert_with(|| HashMap::with_hasher(FxSeededState::with_seed(self.seed)))
+            .or_insert_with(|| HashMap::with_hasher(seeded::state(self.seed)))
             .insert(instance.entity_id.clone(), id);
         for version in &instance.versions {
             if let Some(pidversion) = version.process.pidversion {
@@ -259,7 +257,12 @@ impl Store {
 
     /// Notes that a process was used, so that it goes later.
     pub(super) fn touch(&mut self, id: u32) {
-        self.update(id, |_| ());
+        let slot = self.slot(id);
+        // What has ended keeps its place: it goes in the order of its end.
+        if slot.instance.ended.is_none() && slot.next.is_some() {
+            self.unlink(id);
+            self.push(id);
+        }
     }
 
     /// Removes the processes that ended first as long as `done` says so of their ends.

@@ -50,7 +50,7 @@ fn exec_in_place_keeps_the_process() {
     assert_eq!(after.previous_executable.as_deref(), Some("/bin/bash"));
     // At each time the image of that time.
     let name = |table: &mut ProcessTable, seconds| {
-        table.at(HOST, 10, at(seconds).order, 0).unwrap().process.name.clone()
+        table.at(HOST, 10, at(seconds).order, 0).unwrap().process.name().map(str::to_owned)
     };
     assert_eq!(name(&mut table, 2).as_deref(), Some("bash"));
     assert_eq!(name(&mut table, 3).as_deref(), Some("curl"));
@@ -66,10 +66,10 @@ fn the_parent_is_the_image_that_the_token_names() {
     let service = image(10, 2, 1, "/System/x/service", LAUNCHD);
     table.exec(HOST, &proxy, &exec(service.clone()), at(3));
     let by_old = table.exec(HOST, &child, &exec(image(11, 2, 2, "/bin/sh", (10, 1))), at(4));
-    assert_eq!(by_old.parent.unwrap().name.as_deref(), Some("xpcproxy"));
+    assert_eq!(by_old.parent.unwrap().name(), Some("xpcproxy"));
     let again = image(11, 3, 2, "/bin/bash", (10, 2));
     let by_new = table.exec(HOST, &image(11, 2, 2, "/bin/sh", (10, 2)), &exec(again), at(5));
-    assert_eq!(by_new.parent.unwrap().name.as_deref(), Some("service"));
+    assert_eq!(by_new.parent.unwrap().name(), Some("service"));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_reused_pid_is_another_process() {
     assert_ne!(old.entity_id, new.entity_id);
     for (seconds, name, ended) in [(4, "first", false), (6, "first", true), (8, "second", false)] {
         let seen = table.at(HOST, 10, at(seconds).order, 0).unwrap();
-        assert_eq!((seen.process.name.as_deref(), seen.ended), (Some(name), ended), "at {seconds}");
+        assert_eq!((seen.process.name(), seen.ended), (Some(name), ended), "at {seconds}");
     }
     assert!(table.at(HOST, 10, 0, 0).is_none(), "before it began there was none");
 }
@@ -97,7 +97,9 @@ fn a_late_exec_goes_in_at_its_own_time() {
     table.other(HOST, &one, at(1));
     table.exec(HOST, &two, &exec(three), at(9));
     table.exec(HOST, &one, &exec(two), at(5));
-    let name = |table: &mut ProcessTable, s| table.at(HOST, 10, at(s).order, 0).unwrap().process.name.clone();
+    let name = |table: &mut ProcessTable, s| {
+        table.at(HOST, 10, at(s).order, 0).unwrap().process.name().map(str::to_owned)
+    };
     assert_eq!(name(&mut table, 6).as_deref(), Some("two"));
     assert_eq!(name(&mut table, 10).as_deref(), Some("three"));
 }
@@ -160,9 +162,9 @@ fn a_megabyte_of_arguments_is_cut_and_counted() {
     let mut message = exec(target);
     message.args = (0..1_000).map(|_| "é".repeat(1_000).into()).collect();
     let process = table.exec(HOST, &image(10, 1, 1, "/bin/sh", LAUNCHD), &message, at(2)).process;
-    assert_eq!(process.args_count, Some(1_000));
-    assert!(process.args_truncated && process.command_line_truncated);
-    assert!(process.command_line.as_ref().unwrap().len() <= MAX_COMMAND_LINE_BYTES);
+    assert_eq!(process.args_count(), Some(1_000));
+    assert!(process.invocation.as_ref().unwrap().args_truncated && process.command_line_truncated());
+    assert!(process.command_line().unwrap().len() <= MAX_COMMAND_LINE_BYTES);
     assert!(table.bytes() < 1 << 20);
 }
 
@@ -284,7 +286,7 @@ fn a_token_is_answered_as_well_as_can_be() {
     let parent = |table: &mut ProcessTable, pid: u32, token: (u32, u32), seconds: i64| {
         let seen = table.other(HOST, &image(pid, 1, seconds, "/bin/c", token), at(seconds));
         let parent = seen.parent.expect("a parent");
-        (parent.pid, parent.name.as_deref().map(str::to_owned))
+        (parent.pid, parent.name().map(str::to_owned))
     };
     let name = |name: &str| Some(name.to_owned());
     for (what, pid, token, expected) in [
@@ -309,7 +311,7 @@ fn the_responsible_process_is_another() {
     table.other(HOST, &image(10, 5, 1, "/Applications/T.app/Contents/MacOS/T", LAUNCHD), at(1));
     let child = Image { responsible_token: token(10, 5), ..image(11, 1, 2, "/bin/sh", LAUNCHD) };
     let seen = table.other(HOST, &child, at(2));
-    assert_eq!(seen.effective_parent.unwrap().name.as_deref(), Some("T"));
+    assert_eq!(seen.effective_parent.unwrap().name(), Some("T"));
     // Its own token may be of its image before.
     let own = Image { responsible_token: token(12, 1), ..image(12, 2, 2, "/bin/sh", LAUNCHD) };
     assert!(table.other(HOST, &own, at(2)).effective_parent.is_none());
@@ -324,7 +326,7 @@ fn setuid_changes_the_user_without_an_exec() {
     let mut after = before;
     after.token.euid = 501;
     let user = table.other(HOST, &after, at(2)).process.user.clone().unwrap();
-    assert_eq!((&*user.id, user.name, user.real_id.as_deref()), ("501", None, Some("0")));
+    assert_eq!((&*user.id, user.name.as_deref(), user.real_id.as_deref()), ("501", None, Some("0")));
 }
 
 #[test]
@@ -343,13 +345,14 @@ fn the_kernels_flags_say_what_a_signature_is_worth() {
             team_id: Some("".into()),
             ..image(1, 1, 1, "/x", LAUNCHD)
         };
-        let signature = images.bare(&image).code_signature.clone().unwrap();
+        let process = images.bare(&image);
+        let signature = process.code_signature.unwrap();
         assert_eq!(
             (signature.exists, signature.trusted, signature.status),
             (exists, trusted, Some(status)),
             "{what}"
         );
-        assert_eq!((signature.cdhash.as_deref(), signature.team_id), (Some("ab"), None), "{what}");
+        assert_eq!((process.cdhash(), process.team_id()), (Some("ab"), None), "{what}");
     }
 }
 
@@ -375,7 +378,7 @@ fn what_already_runs_is_a_parent_with_arguments() {
     let child = image(11, 1, 101, "/bin/zsh", (10, 5));
     let seen = table.fork(HOST, &image(10, 5, 1, "/bin/zsh", LAUNCHD), &child, at(101));
     let parent = seen.parent.expect("it was listed");
-    assert_eq!((parent.command_line.as_deref(), parent.start), (Some("-zsh"), Some(SECOND)));
+    assert_eq!((parent.command_line(), parent.start), (Some("-zsh"), Some(SECOND)));
     assert_eq!(seen.process.parent_entity_id.as_ref(), Some(&parent.entity_id));
     assert_eq!(table.len(), 2);
 }
@@ -389,7 +392,7 @@ fn a_list_says_nothing_over_what_messages_told() {
     assert!(!table.already_running(HOST, &listed(10, 5, 1, "/bin/sh", 1), Some(&["sh".into()]), at(101)));
     assert!(!table.already_running(HOST, &listed(10, 6, 1, "/tmp/other", 1), Some(&["y".into()]), at(101)));
     let now = table.at(HOST, 10, at(101).order, 0).expect("it runs").process;
-    assert_eq!((now.name.as_deref(), now.command_line.as_deref()), (Some("curl"), Some("x")));
+    assert_eq!((now.name(), now.command_line()), (Some("curl"), Some("x")));
     let gone = image(12, 1, 2, "/bin/gone", LAUNCHD);
     table.exit(HOST, &gone, at(100));
     assert!(!table.already_running(HOST, &listed(12, 1, 2, "/bin/gone", 1), Some(&["gone".into()]), at(101)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eql::Value;
 
 use super::{FieldSpec, Kind, On, Source};
-use crate::event::{Action, CodeSignature, Event, Loss, Network, Package, Process, User};
+use crate::event::{Action, CodeSignature, Event, Invocation, Loss, Network, Package, Process, User};
 
 /// Rows of `path: kind, events, source, "whence", reader`. A kind in brackets is always an array.
 macro_rules! fields {
@@ -87,20 +87,20 @@ fields! {
         "a hash of host.id, pid and `start_time`: the same over exec, new at fork",
         |e| process(e, |p| filled(&p.entity_id));
     "process.name": Keyword, ALL, Message,
-        "the last component of `process.executable`", |e| process(e, |p| text(&p.name));
-    "process.executable": Keyword, ALL, Message, IMAGE, |e| process(e, |p| text(&p.executable));
-    "process.args": [Keyword], ALL, Message, ARGS, |e| process(e, |p| Value::List(&p.args));
+        "the last component of `process.executable`", |e| process(e, |p| Value::from(p.name()));
+    "process.executable": Keyword, ALL, Message, IMAGE, |e| process(e, |p| Value::from(p.executable()));
+    "process.args": [Keyword], ALL, Message, ARGS, |e| process(e, |p| Value::List(p.args()));
     "process.args_count": Long, ALL, Message,
         "how many `args` there were, kept or not", |e| process(e, args_count);
     "process.command_line": Keyword, ALL, Message,
-        "exec `args` joined by spaces, at most 32 KiB", |e| process(e, |p| text(&p.command_line));
+        "exec `args` joined by spaces, at most 32 KiB", |e| process(e, |p| Value::from(p.command_line()));
     "process.Ext.command_line_truncated": Boolean, ALL, Message,
-        "whether `process.command_line` was longer", |e| process(e, |p| noted(p.command_line_truncated));
+        "whether `process.command_line` was longer", |e| process(e, |p| noted(p.command_line_truncated()));
     "process.working_directory": Keyword, ALL, Message,
-        "exec `cwd.path`", |e| process(e, |p| text(&p.working_directory));
+        "exec `cwd.path`", |e| invocation(e, |i| Value::from(i.working_directory()));
     "process.env_vars": [Keyword], ALL, Message,
         "exec `env`; off by default, since environments hold secrets",
-        |e| process(e, |p| Value::List(&p.env_vars));
+        |e| invocation(e, |i| Value::List(i.env_vars()));
     "process.start": Date, ALL, Message,
         "`start_time`: when the process was forked", |e| dated(e, e.start_text());
     "process.exit_code": Long, END, Message,
@@ -116,15 +116,15 @@ fields! {
         "entity ids, nearest first, of the parents recorded at fork, at most 64",
         |e| process(e, |p| Value::List(&p.ancestry));
     "process.Ext.script.path": Keyword, ALL, Message,
-        "exec `script.path`: only where a `#!` line was run", |e| process(e, |p| text(&p.script));
+        "exec `script.path`: only where a `#!` line was run", |e| process(e, |p| Value::from(p.script()));
     "process.Ext.effective_parent.pid": Long, ALL, Message,
         "`responsible_audit_token.pid`, unless its own", |e| effective(e, pid);
     "process.Ext.effective_parent.entity_id": Keyword, ALL, Table,
         RESPONSIBLE, |e| effective(e, |p| filled(&p.entity_id));
     "process.Ext.effective_parent.name": Keyword, ALL, Table,
-        RESPONSIBLE, |e| effective(e, |p| text(&p.name));
+        RESPONSIBLE, |e| effective(e, |p| Value::from(p.name()));
     "process.Ext.effective_parent.executable": Keyword, ALL, Table,
-        RESPONSIBLE, |e| effective(e, |p| text(&p.executable));
+        RESPONSIBLE, |e| effective(e, |p| Value::from(p.executable()));
     "process.code_signature.exists": Boolean, ALL, Message,
         FLAGS, |e| signature(e, |s| Value::Bool(s.exists));
     "process.code_signature.trusted": Boolean, ALL, Message,
@@ -133,21 +133,21 @@ fields! {
     "process.code_signature.status": Keyword, ALL, Message,
         "`codesigning_flags`, in Security.framework's words", |e| signature(e, |s| Value::from(s.status));
     "process.code_signature.signing_id": Keyword, ALL, Message,
-        "`signing_id`", |e| signature(e, |s| text(&s.signing_id));
+        "`signing_id`", |e| process(e, |p| Value::from(p.signing_id()));
     "process.code_signature.team_id": Keyword, ALL, Message,
-        "`team_id`", |e| signature(e, |s| text(&s.team_id));
+        "`team_id`", |e| process(e, |p| Value::from(p.team_id()));
 
     "process.parent.pid": Long, ALL, Message, "`parent_audit_token.pid`, else `ppid`", parent_pid;
     "process.parent.entity_id": Keyword, ALL, Table, PARENT, parent_entity_id;
-    "process.parent.name": Keyword, ALL, Table, PARENT, |e| parent(e, |p| text(&p.name));
-    "process.parent.executable": Keyword, ALL, Table, PARENT, |e| parent(e, |p| text(&p.executable));
-    "process.parent.args": [Keyword], ALL, Table, PARENT, |e| parent(e, |p| Value::List(&p.args));
+    "process.parent.name": Keyword, ALL, Table, PARENT, |e| parent(e, |p| Value::from(p.name()));
+    "process.parent.executable": Keyword, ALL, Table, PARENT, |e| parent(e, |p| Value::from(p.executable()));
+    "process.parent.args": [Keyword], ALL, Table, PARENT, |e| parent(e, |p| Value::List(p.args()));
     "process.parent.args_count": Long, ALL, Table, PARENT, |e| parent(e, args_count);
-    "process.parent.command_line": Keyword, ALL, Table, PARENT, |e| parent(e, |p| text(&p.command_line));
+    "process.parent.command_line": Keyword, ALL, Table, PARENT, |e| parent(e, |p| Value::from(p.command_line()));
     "process.parent.Ext.command_line_truncated": Boolean, ALL, Table,
-        "whether `process.parent.command_line` was longer", |e| parent(e, |p| noted(p.command_line_truncated));
+        "whether `process.parent.command_line` was longer", |e| parent(e, |p| noted(p.command_line_truncated()));
     "process.parent.working_directory": Keyword, ALL, Table,
-        PARENT, |e| parent(e, |p| text(&p.working_directory));
+        PARENT, parent_working_directory;
     "process.parent.start": Date, ALL, Table, PARENT, |e| dated(e, e.parent_start_text());
     "process.parent.code_signature.exists": Boolean, ALL, Table,
         PARENT, |e| parent_signature(e, |s| Value::Bool(s.exists));
@@ -156,17 +156,17 @@ fields! {
     "process.parent.code_signature.status": Keyword, ALL, Table,
         PARENT, |e| parent_signature(e, |s| Value::from(s.status));
     "process.parent.code_signature.signing_id": Keyword, ALL, Table,
-        PARENT, |e| parent_signature(e, |s| text(&s.signing_id));
+        PARENT, |e| parent(e, |p| Value::from(p.signing_id()));
     "process.parent.code_signature.team_id": Keyword, ALL, Table,
-        PARENT, |e| parent_signature(e, |s| text(&s.team_id));
+        PARENT, |e| parent(e, |p| Value::from(p.team_id()));
 
     "Effective_process.pid": Long, ALL, Message,
         "as `process.Ext.effective_parent.pid`", |e| effective(e, pid);
     "Effective_process.entity_id": Keyword, ALL, Table,
         RESPONSIBLE, |e| effective(e, |p| filled(&p.entity_id));
-    "Effective_process.name": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| text(&p.name));
+    "Effective_process.name": Keyword, ALL, Table, RESPONSIBLE, |e| effective(e, |p| Value::from(p.name()));
     "Effective_process.executable": Keyword, ALL, Table,
-        RESPONSIBLE, |e| effective(e, |p| text(&p.executable));
+        RESPONSIBLE, |e| effective(e, |p| Value::from(p.executable()));
 
     "network.direction": Keyword, NETWORK, Flow, FLOW, |e| network(e, |n| Value::from(n.direction));
     "network.transport": Keyword, NETWORK, Flow, FLOW, |e| network(e, |n| Value::from(n.transport));
@@ -192,18 +192,18 @@ fields! {
     "vedette.executable_truncated": Boolean, ALL, Message,
         "`executable.path_truncated`, where it is so", |e| process(e, |p| noted(p.executable_truncated));
     "vedette.args_truncated": Boolean, ALL, Message,
-        "where `process.args` is not complete: 64 KiB are kept", |e| process(e, |p| noted(p.args_truncated));
+        "where `process.args` is not complete: 64 KiB are kept", |e| invocation(e, |i| noted(i.args_truncated));
     "vedette.tty": Keyword, ALL, Message,
-        "`tty.path`; ECS's `process.tty` has no path", |e| process(e, |p| text(&p.tty));
+        "`tty.path`; ECS's `process.tty` has no path", |e| process(e, |p| Value::from(p.tty()));
     "vedette.architecture": Keyword, ALL, Message,
-        "exec `image_cputype`", |e| process(e, |p| Value::from(p.architecture));
+        "exec `image_cputype`", |e| invocation(e, |i| Value::from(i.architecture));
     "vedette.dyld_exec_path": Keyword, ALL, Message,
-        "exec `dyld_exec_path`, where it is not the executable", |e| process(e, |p| text(&p.dyld_exec_path));
+        "exec `dyld_exec_path`, where it is not the executable", |e| invocation(e, |i| Value::from(i.dyld_exec_path()));
     "vedette.es_client": Boolean, ALL, Message,
         "`is_es_client`, where it is so", |e| process(e, |p| noted(p.es_client));
     "vedette.platform_binary": Boolean, ALL, Message,
         "`is_platform_binary`: the kernel vouches that it came with macOS", platform_binary;
-    "vedette.cdhash": Keyword, ALL, Message, "`cdhash`, in lower case", |e| signature(e, |s| text(&s.cdhash));
+    "vedette.cdhash": Keyword, ALL, Message, "`cdhash`, in lower case", |e| process(e, |p| Value::from(p.cdhash()));
     "vedette.codesigning_flags": Long, ALL, Message, "`codesigning_flags`", codesigning_flags;
     "vedette.cs_validation_category": Long, ALL, Message,
         "`cs_validation_category`, message version 10 on",
@@ -331,6 +331,14 @@ fn effective<'a>(event: &'a Event, read: impl Fn(&'a Process) -> Value<'a>) -> V
     event.effective_parent.as_deref().map_or(Value::Missing, read)
 }
 
+fn invocation<'a>(event: &'a Event, read: impl Fn(&'a Invocation) -> Value<'a>) -> Value<'a> {
+    process(event, |process| process.invocation.as_deref().map_or(Value::Missing, &read))
+}
+
+fn parent_working_directory(event: &Event) -> Value<'_> {
+    parent(event, |parent| Value::from(parent.invocation.as_deref().and_then(Invocation::working_directory)))
+}
+
 fn signature<'a>(event: &'a Event, read: impl Fn(&'a CodeSignature) -> Value<'a>) -> Value<'a> {
     process(event, |process| process.code_signature.as_ref().map_or(Value::Missing, &read))
 }
@@ -340,7 +348,7 @@ fn parent_signature<'a>(event: &'a Event, read: impl Fn(&'a CodeSignature) -> Va
 }
 
 fn user<'a>(event: &'a Event, read: impl Fn(&'a User) -> Value<'a>) -> Value<'a> {
-    process(event, |process| process.user.as_ref().map_or(Value::Missing, &read))
+    process(event, |process| process.user.as_deref().map_or(Value::Missing, &read))
 }
 
 fn package<'a>(event: &'a Event, read: impl Fn(&'a Package) -> Value<'a>) -> Value<'a> {
@@ -362,10 +370,10 @@ fn network<'a>(event: &'a Event, read: impl Fn(&'a Network) -> Value<'a>) -> Val
 
 /// How many arguments there were; where nobody counted, how many there are.
 fn args_count(process: &Process) -> Value<'_> {
-    match process.args_count {
+    match process.args_count() {
         Some(count) => Value::Int(count),
-        None if process.args.is_empty() => Value::Missing,
-        None => Value::Int(process.args.len() as i64),
+        None if process.args().is_empty() => Value::Missing,
+        None => Value::Int(process.args().len() as i64),
     }
 }
 

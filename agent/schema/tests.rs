@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::event::{
-    Action, Attribution, CodeSignature, Description, Fields, Host, Loss, Network, Package, Process, User,
+    Action, ArgsParts, Attribution, CodeSignature, DescriptionParts, Fields, Host, InvocationParts, KeptArgs,
+    Loss, Network, Package, Process, User,
 };
 
 #[test]
@@ -166,44 +167,48 @@ fn a_field_has_the_type_that_it_is_listed_with() {
 fn event_of_everything() -> Event {
     let text = |text: &str| -> Option<Arc<str>> { Some(text.into()) };
     let list = |text: &str| -> Box<[eql::Scalar]> { Box::new([eql::Scalar::from(text)]) };
-    let signature = CodeSignature {
-        status: Some("No error."),
-        signing_id: text("com.example.x"),
-        team_id: text("ABCDE12345"),
-        cdhash: text("ab"),
-        validation_category: Some(6),
-        ..CodeSignature::default()
+    let signature =
+        CodeSignature { status: Some("No error."), validation_category: Some(6), ..CodeSignature::default() };
+    let user = User {
+        id: "0".into(),
+        name: text("root"),
+        real_id: text("0"),
+        real_name: text("root"),
+        group_id: text("0"),
+        group_name: text("wheel"),
+        real_group_id: text("0"),
+        real_group_name: text("wheel"),
+        audit_id: text("501"),
     };
-    let description = Description {
-        executable: text("/bin/x"),
-        executable_truncated: true,
-        name: text("x"),
+    let args = KeptArgs {
         args: list("x"),
-        args_count: Some(1),
-        args_truncated: true,
-        command_line: text("x"),
+        count: Some(1),
+        truncated: true,
+        command_line: Some("x".into()),
         command_line_truncated: true,
-        working_directory: text("/"),
+    };
+    let invocation = InvocationParts {
+        args: ArgsParts::Kept(args),
+        working_directory: Some("/".into()),
         env_vars: list("K=v"),
-        script: text("/x"),
-        tty: text("/dev/ttys000"),
+        script: Some("/x".into()),
+        architecture: Some("arm64"),
+        dyld_exec_path: Some("/x".into()),
+    };
+    let description = DescriptionParts {
+        executable: Some("/bin/x".into()),
+        executable_truncated: true,
+        name: Some("x".into()),
+        tty: Some("/dev/ttys000".into()),
         group_leader_pid: Some(1),
         session_leader_pid: Some(1),
         code_signature: Some(signature),
-        user: Some(User {
-            id: "0".into(),
-            name: text("root"),
-            real_id: text("0"),
-            real_name: text("root"),
-            group_id: text("0"),
-            group_name: text("wheel"),
-            real_group_id: text("0"),
-            real_group_name: text("wheel"),
-            audit_id: text("501"),
-        }),
-        architecture: Some("arm64"),
-        dyld_exec_path: text("/x"),
+        signing_id: Some("com.example.x".into()),
+        team_id: Some("ABCDE12345".into()),
+        cdhash: Some("ab".into()),
+        user: Some(Arc::new(user)),
         es_client: true,
+        invocation: Some(invocation),
     };
     let process = Process {
         pid: 10,

@@ -89,8 +89,7 @@ fn network() -> Network {
 }
 
 fn shown(event: &Event) -> (Option<String>, Option<&'static str>) {
-    let executable =
-        event.process.as_ref().and_then(|process| process.executable.as_deref().map(str::to_owned));
+    let executable = event.process.as_ref().and_then(|process| process.executable().map(str::to_owned));
     (executable, event.attribution.map(Attribution::as_str))
 }
 

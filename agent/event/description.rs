@@ -1,0 +1,249 @@
+//! What an image is, as it is kept: thousands of these are, so their texts lie together.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use eql::Scalar;
+
+use super::{Invocation, InvocationParts};
+use crate::process_table::file_name;
+
+/// What an image is.
+#[derive(Clone, Debug, Default)]
+pub struct Description {
+    /// `vedette.executable_truncated`: the kernel gave only the path's beginning.
+    pub executable_truncated: bool,
+    /// `process.group_leader.pid`.
+    pub group_leader_pid: Option<u32>,
+    /// `process.session_leader.pid`.
+    pub session_leader_pid: Option<u32>,
+    /// `process.code_signature.*`, but for its texts.
+    pub code_signature: Option<CodeSignature>,
+    /// `user.*` and `group.*`; images of one user share it.
+    pub user: Option<Arc<User>>,
+    /// `vedette.es_client`: it is an Endpoint Security client itself.
+    pub es_client: bool,
+    /// How it was started; a fork's child shares its parent's. `None` where that is not known.
+    pub invocation: Option<Arc<Invocation>>,
+    /// Whether the name is the executable's last component, and so is no text of its own.
+    is_named_by_path: bool,
+    texts: Texts<6>,
+}
+
+// Which of a description's texts is which.
+const EXECUTABLE: usize = 0;
+const NAME: usize = 1;
+const TTY: usize = 2;
+const SIGNING_ID: usize = 3;
+const TEAM_ID: usize = 4;
+const CDHASH: usize = 5;
+
+/// What a [`Description`] is made of. Empty text is none.
+#[derive(Clone, Debug, Default)]
+pub struct DescriptionParts<'a> {
+    /// [`Description::executable`].
+    pub executable: Option<Cow<'a, str>>,
+    /// [`Description::executable_truncated`].
+    pub executable_truncated: bool,
+    /// [`Description::name`].
+    pub name: Option<Cow<'a, str>>,
+    /// [`Description::tty`].
+    pub tty: Option<Cow<'a, str>>,
+    /// [`Description::group_leader_pid`].
+    pub group_leader_pid: Option<u32>,
+    /// [`Description::session_leader_pid`].
+    pub session_leader_pid: Option<u32>,
+    /// [`Description::code_signature`].
+    pub code_signature: Option<CodeSignature>,
+    /// [`Description::signing_id`].
+    pub signing_id: Option<Cow<'a, str>>,
+    /// [`Description::team_id`].
+    pub team_id: Option<Cow<'a, str>>,
+    /// [`Description::cdhash`].
+    pub cdhash: Option<Cow<'a, str>>,
+    /// [`Description::user`].
+    pub user: Option<Arc<User>>,
+    /// [`Description::es_client`].
+    pub es_client: bool,
+    /// [`Description::invocation`].
+    pub invocation: Option<InvocationParts<'a>>,
+}
+
+impl From<DescriptionParts<'_>> for Description {
+    fn from(parts: DescriptionParts<'_>) -> Self {
+        let executable = parts.executable.as_deref();
+        let is_named_by_path =
+            parts.name.is_some() && executable.and_then(file_name) == parts.name.as_deref();
+        let own_name = parts.name.as_deref().filter(|_| !is_named_by_path);
+        let mut texts = [""; 6];
+        texts[EXECUTABLE] = executable.unwrap_or_default();
+        texts[NAME] = own_name.unwrap_or_default();
+        texts[TTY] = parts.tty.as_deref().unwrap_or_default();
+        texts[SIGNING_ID] = parts.signing_id.as_deref().unwrap_or_default();
+        texts[TEAM_ID] = parts.team_id.as_deref().unwrap_or_default();
+        texts[CDHASH] = parts.cdhash.as_deref().unwrap_or_default();
+        let length = texts.iter().map(|text| text.len()).sum();
+        Description {
+            executable_truncated: parts.executable_truncated,
+            group_leader_pid: parts.group_leader_pid,
+            session_leader_pid: parts.session_leader_pid,
+            code_signature: parts.code_signature,
+            es_client: parts.es_client,
+            is_named_by_path,
+            texts: Texts::behind(String::with_capacity(length), texts),
+            user: parts.user,
+            invocation: parts.invocation.map(|parts| Arc::new(parts.into())),
+        }
+    }
+}
+
+impl Description {
+    /// Returns `process.executable`.
+    pub fn executable(&self) -> Option<&str> {
+        self.texts.get(EXECUTABLE)
+    }
+
+    /// Returns `process.name`: the executable's last path component, or what a document calls it.
+    pub fn name(&self) -> Option<&str> {
+        match self.is_named_by_path {
+            true => self.executable().and_then(file_name),
+            false => self.texts.get(NAME),
+        }
+    }
+
+    /// Returns `vedette.tty`: the controlling terminal's path. ECS's `process.tty` is an object without a path.
+    pub fn tty(&self) -> Option<&str> {
+        self.texts.get(TTY)
+    }
+
+    /// Returns `process.code_signature.signing_id`.
+    pub fn signing_id(&self) -> Option<&str> {
+        self.texts.get(SIGNING_ID)
+    }
+
+    /// Returns `process.code_signature.team_id`.
+    pub fn team_id(&self) -> Option<&str> {
+        self.texts.get(TEAM_ID)
+    }
+
+    /// Returns `vedette.cdhash`, lower-case hexadecimal.
+    pub fn cdhash(&self) -> Option<&str> {
+        self.texts.get(CDHASH)
+    }
+
+    /// Returns `process.args`, as many as are kept; none where they are not known.
+    pub fn args(&self) -> &[Scalar] {
+        self.invocation.as_deref().map_or(&[], Invocation::args)
+    }
+
+    /// Returns `process.args_count`: how many there were, whether kept or not; unknown where `None`.
+    pub fn args_count(&self) -> Option<i64> {
+        self.invocation.as_deref()?.args_count
+    }
+
+    /// Returns `process.command_line`: the arguments joined by spaces.
+    pub fn command_line(&self) -> Option<&str> {
+        self.invocation.as_deref()?.command_line()
+    }
+
+    /// Returns `process.Ext.command_line_truncated`.
+    pub fn command_line_truncated(&self) -> bool {
+        self.invocation.as_deref().is_some_and(|invocation| invocation.command_line_truncated)
+    }
+
+    /// Returns `process.Ext.script.path`: the file whose `#!` line was run.
+    pub fn script(&self) -> Option<&str> {
+        self.invocation.as_deref()?.script()
+    }
+
+    /// Returns `process.env_vars`; empty unless asked for.
+    pub fn env_vars(&self) -> &[Scalar] {
+        self.invocation.as_deref().map_or(&[], Invocation::env_vars)
+    }
+
+    /// Returns about how many bytes it takes in memory. What it shares counts in each.
+    pub fn weight(&self) -> usize {
+        let invocation = self.invocation.as_deref().map_or(0, Invocation::weight);
+        size_of::<Self>() + self.texts.size() + invocation
+    }
+}
+
+/// `code_signature.*`, as far as the kernel says, but for its texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CodeSignature {
+    /// `exists`: `CS_SIGNED`.
+    pub exists: bool,
+    /// `trusted`: signed, valid and not ad hoc.
+    pub trusted: bool,
+    /// `status`.
+    pub status: Option<&'static str>,
+    /// `vedette.platform_binary`.
+    pub platform_binary: bool,
+    /// `vedette.codesigning_flags`.
+    pub flags: u32,
+    /// `vedette.cs_validation_category`: by whose authority the code runs, as the kernel classes it.
+    pub validation_category: Option<i64>,
+}
+
+/// `user.*` and `group.*`, ids as decimal text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct User {
+    /// `user.id`: effective.
+    pub id: Arc<str>,
+    /// `user.name`.
+    pub name: Option<Arc<str>>,
+    /// `user.Ext.real.id`.
+    pub real_id: Option<Arc<str>>,
+    /// `user.Ext.real.name`.
+    pub real_name: Option<Arc<str>>,
+    /// `group.id`: effective.
+    pub group_id: Option<Arc<str>>,
+    /// `group.name`.
+    pub group_name: Option<Arc<str>>,
+    /// `group.Ext.real.id`.
+    pub real_group_id: Option<Arc<str>>,
+    /// `group.Ext.real.name`.
+    pub real_group_name: Option<Arc<str>>,
+    /// `vedette.audit_user_id`: who logged in, unchanged by sudo.
+    pub audit_id: Option<Arc<str>>,
+}
+
+/// Texts in one piece of memory; one that is empty is none.
+#[derive(Clone, Debug)]
+pub(super) struct Texts<const N: usize> {
+    all: Box<str>,
+    /// Where each ends and the next begins.
+    ends: [u32; N],
+}
+
+impl<const N: usize> Texts<N> {
+    /// Copies texts behind what the first of them begins with; they are less than 4 GiB together.
+    pub(super) fn behind(mut all: String, texts: [&str; N]) -> Self {
+        let ends = texts.map(|text| {
+            all.push_str(text);
+            all.len() as u32
+        });
+        Texts { all: all.into(), ends }
+    }
+
+    /// Returns one of them.
+    pub(super) fn get(&self, number: usize) -> Option<&str> {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let text = self.all.get(start as usize..self.ends[number] as usize)?;
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Returns how many bytes they take beside themselves.
+    pub(super) fn size(&self) -> usize {
+        self.all.len() + ALLOCATION
+    }
+}
+
+impl<const N: usize> Default for Texts<N> {
+    fn default() -> Self {
+        Texts { all: Box::default(), ends: [0; N] }
+    }
+}
+
+/// About how many bytes a piece of memory takes beside what is in it.
+pub(super) const ALLOCATION: usize = 16;
