@@ -103,8 +103,8 @@ impl Image<'_> {
     fn into_owned(self) -> Image<'static> {
         Image {
             token: self.token,
-            parent_token: self.parent_token,
-            responsible_token: self.responsible_token,
+            parent: self.parent,
+            responsible: self.responsible,
             ppid: self.ppid,
             original_ppid: self.original_ppid,
             group_id: self.group_id,
@@ -174,10 +174,10 @@ pub struct Exec<'a> {
 pub struct Image<'a> {
     /// `audit_token`.
     pub token: Token,
-    /// `parent_audit_token`: names the parent's image by pid and pidversion.
-    pub parent_token: Option<Token>,
-    /// `responsible_audit_token`.
-    pub responsible_token: Option<Token>,
+    /// The image that `parent_audit_token` names.
+    pub parent: Option<ImageId>,
+    /// The image that `responsible_audit_token` names.
+    pub responsible: Option<ImageId>,
     /// `ppid`: 1 after the parent has gone.
     pub ppid: Option<u32>,
     /// `original_ppid`: the parent at fork.
@@ -228,6 +228,22 @@ pub struct Token {
     /// Audit session id.
     pub asid: u32,
     /// Grows at each fork and exec, so that pid and pidversion name one image.
+    pub pidversion: u32,
+}
+
+impl Token {
+    /// Returns which image it is of.
+    pub fn image(&self) -> ImageId {
+        ImageId { pid: self.pid, pidversion: self.pidversion }
+    }
+}
+
+/// What names one image, of all there are between two starts of a Mac.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ImageId {
+    /// Process id.
+    pub pid: u32,
+    /// Grows at each fork and exec.
     pub pidversion: u32,
 }
 

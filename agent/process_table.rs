@@ -23,7 +23,7 @@ use std::sync::Arc;
 use eql::Scalar;
 
 use crate::event::{DescriptionParts, InvocationParts, Package, Process};
-use crate::observation::{Exec, Image, Token};
+use crate::observation::{Exec, Image, ImageId};
 use crate::package;
 use clock::Clock;
 use image::Images;
@@ -240,7 +240,7 @@ impl ProcessTable {
             None if process.token.pid == target.token.pid => self.observed(host, process, at).0,
             None => self.observed(host, target, at).0,
         };
-        let parent = self.resolve(host, target.parent_token, target.ppid, at.order, Some(id));
+        let parent = self.resolve(host, target.parent, target.ppid, at.order, Some(id));
         let effective_parent = self.effective(host, target, at.order);
         let mut image = self.images.exec(exec, self.keep_env);
         image.previous_executable = image::text(&process.executable).map(Arc::from);
@@ -309,7 +309,7 @@ impl ProcessTable {
     /// Returns what a message's own process is at the message, and where it lies; entered if it is new.
     fn seen_now(&mut self, host: HostRef<'_>, process: &Image<'_>, at: At) -> (u32, Seen) {
         let (id, index) = self.observed(host, process, at);
-        let parent = self.resolve(host, process.parent_token, process.ppid, at.order, Some(id));
+        let parent = self.resolve(host, process.parent, process.ppid, at.order, Some(id));
         let seen = seen(&self.store.get(id).versions[index], false);
         (id, Seen { parent: parent.map(|parent| parent.process), ..seen })
     }
@@ -386,15 +386,15 @@ impl ProcessTable {
         let age = image.start.map_or(0, |start| at.time.saturating_sub(start).max(0));
         let begun = at.order.saturating_sub(age);
         let original = image.original_ppid.or(image.ppid);
-        let lineage = forker.clone().or_else(|| match image.parent_token {
-            Some(token) if original.is_none_or(|pid| pid == token.pid) => {
-                self.resolve(host, Some(token), None, begun, None)
+        let lineage = forker.clone().or_else(|| match image.parent {
+            Some(named) if original.is_none_or(|pid| pid == named.pid) => {
+                self.resolve(host, Some(named), None, begun, None)
             }
             _ => original.and_then(|pid| self.living(host, pid, None, begun)),
         });
         let parent = match &forker {
             Some(forker) => Some(forker.clone()),
-            None => self.resolve(host, image.parent_token, image.ppid, at.order, None),
+            None => self.resolve(host, image.parent, image.ppid, at.order, None),
         };
         let id = entity_id(host.id, image.token.pid, image.start.unwrap_or(at.time));
         let mut instance = Instance {
@@ -427,7 +427,7 @@ impl ProcessTable {
     fn ensure(&mut self, host: HostRef<'_>, id: u32, image: &Image<'_>, at: At) -> usize {
         let instance = self.store.get(id);
         let Some(index) = instance.of(image.token.pidversion) else {
-            let parent = self.resolve(host, image.parent_token, image.ppid, at.order, Some(id));
+            let parent = self.resolve(host, image.parent, image.ppid, at.order, Some(id));
             let effective_parent = self.effective(host, image, at.order);
             let mut process = self.images.bare(image);
             identify(&mut process, self.store.get(id), parent.as_ref());
@@ -497,40 +497,40 @@ impl ProcessTable {
     }
 
     fn effective(&mut self, host: HostRef<'_>, image: &Image<'_>, order: i64) -> Option<Arc<Process>> {
-        let token = image.responsible_token.filter(|token| token.pid != image.token.pid)?;
-        self.resolve(host, Some(token), None, order, None).map(|parent| parent.process)
+        let named = image.responsible.filter(|named| named.pid != image.token.pid)?;
+        self.resolve(host, Some(named), None, order, None).map(|parent| parent.process)
     }
 
-    /// Returns the image that a token names. If the table does not know it, then what the fork message said of
+    /// Returns the image that a message names. If the table does not know it, then what the fork message said of
     /// the parent of `child`, if that has the same pid; else the process that has the pid at the time; else
     /// no more than the pid.
     fn resolve(
         &mut self,
         host: HostRef<'_>,
-        token: Option<Token>,
+        named: Option<ImageId>,
         pid: Option<u32>,
         order: i64,
         child: Option<u32>,
     ) -> Option<Parent> {
-        let Some(token) = token else {
+        let Some(named) = named else {
             let pid = pid?;
             return Some(self.living(host, pid, None, order).unwrap_or_else(|| self.only_pid(pid)));
         };
-        if let Some(id) = self.store.by_token(host.number, token.pid, token.pidversion) {
+        if let Some(id) = self.store.by_token(host.number, named.pid, named.pidversion) {
             self.store.touch(id);
-            return Some(self.version_of(id, token.pidversion, order));
+            return Some(self.version_of(id, named.pidversion, order));
         }
         let forker = child.and_then(|id| self.store.get(id).forker.clone());
-        if let Some(forker) = forker.filter(|forker| forker.process.pid == token.pid) {
+        if let Some(forker) = forker.filter(|forker| forker.process.pid == named.pid) {
             // It may have exec'd since.
             let id = self.store.by_entity(host.number, &forker.process.entity_id);
             let newest =
-                id.and_then(|id| self.store.get(id).up_to(token.pidversion, order)).map(Parent::from);
+                id.and_then(|id| self.store.get(id).up_to(named.pidversion, order)).map(Parent::from);
             return Some(newest.unwrap_or(forker));
         }
         Some(
-            self.living(host, token.pid, Some(token.pidversion), order)
-                .unwrap_or_else(|| self.only_pid(token.pid)),
+            self.living(host, named.pid, Some(named.pidversion), order)
+                .unwrap_or_else(|| self.only_pid(named.pid)),
         )
     }
 

@@ -99,7 +99,7 @@ fn image(pid: u32, parent: u32, path: &str) -> Image<'static> {
     let token = |pid| Token { pid, pidversion: pid, euid: 501, ruid: 501, ..Token::default() };
     Image {
         token: token(pid),
-        parent_token: Some(token(parent)),
+        parent: Some(token(parent).image()),
         ppid: Some(parent),
         executable: path.to_owned().into(),
         start: Some(START.wall),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use eql::Scalar;
 
 use super::{Invocation, InvocationParts};
-use crate::process_table::file_name;
 
 /// What an image is.
 #[derive(Clone, Debug, Default)]
@@ -25,8 +24,8 @@ pub struct Description {
     pub es_client: bool,
     /// How it was started; a fork's child shares its parent's. `None` where that is not known.
     pub invocation: Option<Arc<Invocation>>,
-    /// Whether the name is the executable's last component, and so is no text of its own.
-    is_named_by_path: bool,
+    /// Where in the executable the name begins, which hardly ever is a text of its own.
+    name: Option<u32>,
     texts: Texts<6>,
 }
 
@@ -59,7 +58,7 @@ pub struct DescriptionParts<'a> {
     pub signing_id: Option<Cow<'a, str>>,
     /// [`Description::team_id`].
     pub team_id: Option<Cow<'a, str>>,
-    /// [`Description::cdhash`].
+    /// [`Description::cdhash`], in either case.
     pub cdhash: Option<Cow<'a, str>>,
     /// [`Description::user`].
     pub user: Option<Arc<User>>,
@@ -72,25 +71,26 @@ pub struct DescriptionParts<'a> {
 impl From<DescriptionParts<'_>> for Description {
     fn from(parts: DescriptionParts<'_>) -> Self {
         let executable = parts.executable.as_deref();
-        let is_named_by_path =
-            parts.name.is_some() && executable.and_then(file_name) == parts.name.as_deref();
-        let own_name = parts.name.as_deref().filter(|_| !is_named_by_path);
+        let own_name = parts.name.as_deref().unwrap_or_default();
+        let before_name = executable.and_then(|path| path.strip_suffix(own_name));
         let mut texts = [""; 6];
         texts[EXECUTABLE] = executable.unwrap_or_default();
-        texts[NAME] = own_name.unwrap_or_default();
+        texts[NAME] = if before_name.is_none() { own_name } else { "" };
         texts[TTY] = parts.tty.as_deref().unwrap_or_default();
         texts[SIGNING_ID] = parts.signing_id.as_deref().unwrap_or_default();
         texts[TEAM_ID] = parts.team_id.as_deref().unwrap_or_default();
         texts[CDHASH] = parts.cdhash.as_deref().unwrap_or_default();
         let length = texts.iter().map(|text| text.len()).sum();
+        let mut texts = Texts::behind(String::with_capacity(length), texts);
+        texts.get_mut(CDHASH).make_ascii_lowercase();
         Description {
             executable_truncated: parts.executable_truncated,
             group_leader_pid: parts.group_leader_pid,
             session_leader_pid: parts.session_leader_pid,
             code_signature: parts.code_signature,
             es_client: parts.es_client,
-            is_named_by_path,
-            texts: Texts::behind(String::with_capacity(length), texts),
+            name: before_name.map(|before| before.len() as u32),
+            texts,
             user: parts.user,
             invocation: parts.invocation.map(|parts| Arc::new(parts.into())),
         }
@@ -105,9 +105,9 @@ impl Description {
 
     /// Returns `process.name`: the executable's last path component, or what a document calls it.
     pub fn name(&self) -> Option<&str> {
-        match self.is_named_by_path {
-            true => self.executable().and_then(file_name),
-            false => self.texts.get(NAME),
+        match self.name {
+            Some(start) => self.executable()?.get(start as usize..).filter(|name| !name.is_empty()),
+            None => self.texts.get(NAME),
         }
     }
 
@@ -231,6 +231,12 @@ impl<const N: usize> Texts<N> {
         let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
         let text = self.all.get(start as usize..self.ends[number] as usize)?;
         (!text.is_empty()).then_some(text)
+    }
+
+    /// Returns one of them, to be changed to another of the same length.
+    pub(super) fn get_mut(&mut self, number: usize) -> &mut str {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.all.get_mut(start as usize..self.ends[number] as usize).unwrap_or_default()
     }
 
     /// Returns how many bytes they take beside themselves.

@@ -97,8 +97,8 @@ fn image<'a>(process: &Process<'a>) -> Image<'a> {
     let executable = process.executable();
     Image {
         token: token(&process.audit_token()),
-        parent_token: process.parent_audit_token().as_ref().map(token),
-        responsible_token: process.responsible_audit_token().as_ref().map(token),
+        parent: process.parent_audit_token().as_ref().map(|parent| token(parent).image()),
+        responsible: process.responsible_audit_token().as_ref().map(|other| token(other).image()),
         ppid: pid(process.ppid()),
         original_ppid: pid(process.original_ppid()),
         group_id: pid(process.group_id()),

@@ -75,7 +75,7 @@ impl Images {
             code_signature: Some(code_signature(image)),
             signing_id: image.signing_id.as_deref().and_then(text).map(Cow::Borrowed),
             team_id: image.team_id.as_deref().and_then(text).map(Cow::Borrowed),
-            cdhash: image.cdhash.as_deref().and_then(text).map(lower_case),
+            cdhash: image.cdhash.as_deref().and_then(text).map(Cow::Borrowed),
             user: Some(self.user(&image.token)),
             es_client: image.is_es_client,
             invocation: None,
@@ -125,7 +125,7 @@ fn process(image: &Image<'_>, description: DescriptionParts<'_>) -> Process {
         pid: image.token.pid,
         pidversion: Some(image.token.pidversion),
         start: image.start,
-        parent_pid: image.parent_token.map(|token| token.pid).or(image.ppid),
+        parent_pid: image.parent.map(|parent| parent.pid).or(image.ppid),
         description: description.into(),
         ..Process::default()
     }
@@ -194,7 +194,8 @@ pub(super) fn weight(process: &Process) -> usize {
 
 /// Returns a path's last component.
 pub(crate) fn file_name(path: &str) -> Option<&str> {
-    path.rsplit('/').next().filter(|name| !name.is_empty())
+    let start = memchr::memrchr(b'/', path.as_bytes()).map_or(0, |slash| slash + 1);
+    path.get(start..).filter(|name| !name.is_empty())
 }
 
 /// Returns as many of `texts` as [`MAX_ARGS_BYTES`] allows, and whether something was cut.
@@ -237,13 +238,6 @@ fn joined(args: &[Cow<'_, str>]) -> (String, bool) {
 /// Returns the text as far as it is kept; empty text is none.
 pub(super) fn text(text: &str) -> Option<&str> {
     (!text.is_empty()).then(|| cut(text, MAX_TEXT_BYTES))
-}
-
-fn lower_case(text: &str) -> Cow<'_, str> {
-    match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        true => Cow::Owned(text.to_ascii_lowercase()),
-        false => Cow::Borrowed(text),
-    }
 }
 
 /// Returns at most `room` bytes of `text`, in whole characters.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::observation::Token;
 
 const HOST: HostRef<'static> = HostRef { number: 0, id: "h" };
 const SECOND: i64 = 1_000_000_000;
@@ -11,7 +12,7 @@ fn at(seconds: i64) -> At {
 fn image(pid: u32, pidversion: u32, start: i64, path: &'static str, parent: (u32, u32)) -> Image<'static> {
     Image {
         token: Token { pid, pidversion, ..Token::default() },
-        parent_token: Some(Token { pid: parent.0, pidversion: parent.1, ..Token::default() }),
+        parent: Some(ImageId { pid: parent.0, pidversion: parent.1 }),
         ppid: Some(parent.0),
         original_ppid: Some(parent.0),
         executable: path.into(),
@@ -307,13 +308,13 @@ fn a_token_is_answered_as_well_as_can_be() {
 #[test]
 fn the_responsible_process_is_another() {
     let mut table = table(100);
-    let token = |pid, pidversion| Some(Token { pid, pidversion, ..Token::default() });
+    let named = |pid, pidversion| Some(ImageId { pid, pidversion });
     table.other(HOST, &image(10, 5, 1, "/Applications/T.app/Contents/MacOS/T", LAUNCHD), at(1));
-    let child = Image { responsible_token: token(10, 5), ..image(11, 1, 2, "/bin/sh", LAUNCHD) };
+    let child = Image { responsible: named(10, 5), ..image(11, 1, 2, "/bin/sh", LAUNCHD) };
     let seen = table.other(HOST, &child, at(2));
     assert_eq!(seen.effective_parent.unwrap().name(), Some("T"));
     // Its own token may be of its image before.
-    let own = Image { responsible_token: token(12, 1), ..image(12, 2, 2, "/bin/sh", LAUNCHD) };
+    let own = Image { responsible: named(12, 1), ..image(12, 2, 2, "/bin/sh", LAUNCHD) };
     assert!(table.other(HOST, &own, at(2)).effective_parent.is_none());
 }
 
@@ -365,7 +366,7 @@ fn entity_ids_are_what_the_reference_says() {
 /// What a system's list of processes says: no parent token.
 fn listed(pid: u32, pidversion: u32, start: i64, path: &'static str, parent: u32) -> Image<'static> {
     let image = image(pid, pidversion, start, path, (parent, 0));
-    Image { parent_token: None, original_ppid: None, ..image }
+    Image { parent: None, original_ppid: None, ..image }
 }
 
 const SERVICE: &str = "/System/Library/PrivateFrameworks/PackageKit.framework/Versions/A/XPCServices/\

@@ -207,8 +207,8 @@ impl<'a> Process<'a> {
     fn into_image(self) -> Image<'a> {
         Image {
             token: self.audit_token.0,
-            parent_token: self.parent_audit_token.map(|token| token.0),
-            responsible_token: self.responsible_audit_token.map(|token| token.0),
+            parent: self.parent_audit_token.map(|token| token.0.image()),
+            responsible: self.responsible_audit_token.map(|token| token.0.image()),
             ppid: self.ppid.0,
             original_ppid: self.original_ppid.0,
             group_id: self.group_id.0,

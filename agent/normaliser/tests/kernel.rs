@@ -253,8 +253,8 @@ impl Kernel {
         let apple = running.is_apple();
         Image {
             token: self.token(pid),
-            parent_token: Some(self.token(running.parent)),
-            responsible_token: Some(self.token(pid)),
+            parent: Some(self.token(running.parent).image()),
+            responsible: Some(self.token(pid).image()),
             ppid: Some(running.parent),
             original_ppid: Some(running.original_parent),
             codesigning_flags: if apple { 0x2400_0001 } else { 0x2000_0002 },

@@ -185,15 +185,15 @@ fn image() -> impl Strategy<Value = Image<'static>> {
         || (0..4u32, 0..6u32).prop_map(|(pid, pidversion)| Token { pid, pidversion, ..Token::default() });
     (
         token(),
-        prop::option::of(token()),
+        prop::option::of(token().prop_map(|token| token.image())),
         prop::option::of(0..4u32),
         prop::option::of(number()),
         "[/\u{0}\né]{0,3}",
     )
-        .prop_map(|(token, parent_token, ppid, start, path)| Image {
+        .prop_map(|(token, parent, ppid, start, path)| Image {
             token,
-            parent_token,
-            responsible_token: parent_token,
+            parent,
+            responsible: parent,
             ppid,
             original_ppid: ppid,
             start,

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::observation::{Exec, Form, Image, Message, MessageEvent, Place, Token};
+use crate::observation::{Exec, Form, Image, ImageId, Message, MessageEvent, Place, Token};
 use crate::source::scan::Paths;
 use crate::timestamp;
 
@@ -81,6 +81,8 @@ const IMAGE: &[&str] = &[
 const TOKENS: [&str; 3] = ["audit_token", "parent_audit_token", "responsible_audit_token"];
 /// In the kernel's order, that of `audit_token_t.val`.
 const MEMBERS: [&str; 8] = ["auid", "euid", "egid", "ruid", "rgid", "pid", "asid", "pidversion"];
+const PID: usize = 5;
+const PIDVERSION: usize = 7;
 const TOKEN_SLOTS: usize = 1 + MEMBERS.len();
 const IMAGE_SLOTS: usize = TOKENS.len() * TOKEN_SLOTS + IMAGE.len();
 
@@ -184,13 +186,13 @@ struct Read<'a, 's> {
 impl<'a> Read<'a, '_> {
     fn image(&self, number: usize) -> Option<Image<'a>> {
         let tokens = IMAGES + number * IMAGE_SLOTS;
-        let token = |number: usize| self.token(tokens + number * TOKEN_SLOTS);
+        let other = |number: usize| self.image_id(tokens + number * TOKEN_SLOTS);
         let first = tokens + TOKENS.len() * TOKEN_SLOTS;
         // In the order of `IMAGE`.
         Some(Image {
-            token: token(0)??,
-            parent_token: token(1)?,
-            responsible_token: token(2)?,
+            token: self.token(tokens)??,
+            parent: other(1)?,
+            responsible: other(2)?,
             executable: self.text(first)??,
             executable_truncated: self.boolean(first + 1)?,
             tty: self.text(first + 2)?,
@@ -240,6 +242,23 @@ impl<'a> Read<'a, '_> {
         Some(Some(Token { auid, euid, egid, ruid, rgid, pid, asid, pidversion }))
     }
 
+    /// The image that a token names: of its other members nothing is read but whether they are right.
+    fn image_id(&self, first: usize) -> Option<Option<ImageId>> {
+        let members = first + 1..first + TOKEN_SLOTS;
+        if self.slots[first] != 0 || self.slots[members.clone()].iter().all(|slot| *slot == 0) {
+            return Some(self.token(first)?.map(|token| token.image()));
+        }
+        members.clone().all(|slot| self.is_u32(slot)).then_some(())?;
+        let (pid, pidversion) = (self.number(first + 1 + PID)??, self.number(first + 1 + PIDVERSION)??);
+        Some(Some(ImageId { pid, pidversion }))
+    }
+
+    fn is_u32(&self, slot: usize) -> bool {
+        let Some(place) = self.place(slot) else { return false };
+        let is_short = place.end - place.start < 10 && self.line.as_bytes()[place.start as usize] != b'-';
+        place.form == Form::Integer && (is_short || u32::try_from(place.integer(self.line)).is_ok())
+    }
+
     fn place(&self, slot: usize) -> Option<&Place> {
         self.places.get(usize::from(self.slots[slot].checked_sub(1)?))
     }
@@ -266,7 +285,12 @@ impl<'a> Read<'a, '_> {
             None => Some(Vec::new()),
             Some(list) => match list.form {
                 Form::List | Form::DoubtfulList => {
-                    list.elements(self.line).map(|element| self.text_at(&element)).collect()
+                    // More than most have; to grow from nothing costs more than they take.
+                    let mut texts = Vec::with_capacity(16);
+                    for element in list.elements(self.line) {
+                        texts.push(self.text_at(&element)?);
+                    }
+                    Some(texts)
                 }
                 // The place of one value, without the brackets, which must be there.
                 _ => {

@@ -88,8 +88,8 @@ fn an_exec_is_read_whole() {
         exec.target,
         Image {
             token: token(),
-            parent_token: Some(token()),
-            responsible_token: Some(token()),
+            parent: Some(token().image()),
+            responsible: Some(token().image()),
             ppid: Some(1),
             original_ppid: Some(650),
             group_id: Some(700),
