@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use eql::Scalar;
+use smallvec::SmallVec;
 
 use crate::event::{DescriptionParts, InvocationParts, Package, Process};
 use crate::observation::{Exec, Image, ImageId};
@@ -403,7 +404,7 @@ impl ProcessTable {
             start: image.start,
             begun,
             ended: None,
-            versions: Vec::new(),
+            versions: SmallVec::new(),
             ancestry: ancestry(lineage.as_ref()),
             package: lineage.as_ref().and_then(|parent| inherited(parent, &id)),
             entity_id: id,

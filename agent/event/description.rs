@@ -161,10 +161,10 @@ impl Description {
         self.invocation.as_deref().map_or(&[], Invocation::env_vars)
     }
 
-    /// Returns about how many bytes it takes in memory. What it shares counts in each.
+    /// Returns about how many bytes it takes in memory beside itself. What it shares counts in each.
     pub fn weight(&self) -> usize {
         let invocation = self.invocation.as_deref().map_or(0, Invocation::weight);
-        size_of::<Self>() + self.texts.size() + invocation
+        self.texts.size() + invocation
     }
 }
 

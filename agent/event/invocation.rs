@@ -34,8 +34,8 @@ const DYLD_EXEC_PATH: usize = 3;
 enum Args {
     /// One by one.
     Apart(Box<[Scalar]>),
-    /// As the command line, which is all of them with a space between each two: where each ends; and one by one, once
-    /// somebody has asked.
+    /// As the command line, which is all of them with a space between each two: where each ends, unless there is no
+    /// other space; and one by one, once somebody has asked.
     Joined { ends: Box<[u32]>, apart: OnceLock<Box<[Scalar]>> },
 }
 
@@ -103,14 +103,14 @@ impl From<InvocationParts<'_>> for Invocation {
             ArgsParts::Whole(args) => {
                 let length = args.iter().map(|arg| arg.len() + 1).sum::<usize>();
                 let mut line = String::with_capacity((length + others).saturating_sub(1));
-                let end_of = |(index, arg): (usize, &Cow<'_, str>)| {
+                for (index, arg) in args.iter().enumerate() {
                     if index > 0 {
                         line.push(' ');
                     }
                     line.push_str(arg);
-                    line.len() as u32
-                };
-                let ends = args.iter().enumerate().map(end_of).collect();
+                }
+                let spaces = memchr::memchr_iter(b' ', line.as_bytes()).count();
+                let ends = if spaces + 1 == args.len() { Box::default() } else { ends(args) };
                 Invocation {
                     args: Args::Joined { ends, apart: OnceLock::new() },
                     args_count: Some(args.len() as i64),
@@ -142,8 +142,11 @@ impl Invocation {
         match &self.args {
             Args::Apart(args) => args,
             Args::Joined { ends, apart } => apart.get_or_init(|| {
-                let mut start = 0;
                 let line = self.texts.get(COMMAND_LINE).unwrap_or_default();
+                if ends.is_empty() && self.args_count != Some(0) {
+                    return line.split(' ').map(Scalar::from).collect();
+                }
+                let mut start = 0;
                 let apart = ends.iter().map(|end| {
                     let arg = line.get(start..*end as usize).unwrap_or_default();
                     start = *end as usize + 1;
@@ -158,7 +161,7 @@ impl Invocation {
     pub fn command_line(&self) -> Option<&str> {
         match &self.args {
             // A single empty argument is an empty command line.
-            Args::Joined { ends, .. } if !ends.is_empty() => {
+            Args::Joined { .. } if self.args_count != Some(0) => {
                 Some(self.texts.get(COMMAND_LINE).unwrap_or_default())
             }
             _ => self.texts.get(COMMAND_LINE),
@@ -193,14 +196,24 @@ impl Invocation {
         };
         let args = match &self.args {
             Args::Apart(args) => list(args),
-            Args::Joined { ends, .. } => {
+            Args::Joined { .. } => {
                 let each = size_of::<u32>() + size_of::<Scalar>() + 2 * size_of::<usize>();
                 let line = self.texts.get(COMMAND_LINE).map_or(0, str::len);
-                ends.len() * each + line + 2 * ALLOCATION
+                self.args_count.unwrap_or(0) as usize * each + line + 2 * ALLOCATION
             }
         };
         size_of::<Self>() + self.texts.size() + args + list(&self.env_vars)
     }
+}
+
+/// Returns where each of some texts ends that have a space between each two.
+fn ends(args: &[Cow<'_, str>]) -> Box<[u32]> {
+    let mut end = 0;
+    let ends = args.iter().enumerate().map(|(index, arg)| {
+        end += arg.len() + usize::from(index > 0);
+        end as u32
+    });
+    ends.collect()
 }
 
 #[cfg(test)]

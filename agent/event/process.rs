@@ -49,14 +49,14 @@ impl std::ops::DerefMut for Process {
     fn deref_mut(&mut self) -> &mut Description {
         self.description.made();
         self.description.source = None;
-        Arc::make_mut(self.description.made.get_mut().expect("made just now"))
+        self.description.made.get_mut().expect("made just now")
     }
 }
 
 /// A [`Description`], or the document that it is made of when somebody first reads it: of most images nobody does.
 #[derive(Clone, Debug, Default)]
 pub struct Lazy {
-    made: OnceLock<Arc<Description>>,
+    made: OnceLock<Description>,
     source: Option<DescribedBy>,
 }
 
@@ -114,9 +114,10 @@ impl Lazy {
         }
     }
 
-    fn made(&self) -> &Arc<Description> {
+    fn made(&self) -> &Description {
         self.made.get_or_init(|| {
-            let describe = |source: &DescribedBy| Arc::new((source.reader.describe)(&source.document).into());
+            let describe =
+                |source: &DescribedBy| Description::from((source.reader.describe)(&source.document));
             self.source.as_ref().map(describe).unwrap_or_default()
         })
     }
@@ -124,6 +125,6 @@ impl Lazy {
 
 impl From<DescriptionParts<'_>> for Lazy {
     fn from(parts: DescriptionParts<'_>) -> Self {
-        Lazy { made: OnceLock::from(Arc::new(parts.into())), source: None }
+        Lazy { made: OnceLock::from(Description::from(parts)), source: None }
     }
 }

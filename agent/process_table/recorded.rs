@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::store::{Instance, Version};
 use super::{
     At, HostRef, MAX_IMAGES, Parent, ProcessTable, Seen, ancestry, entity_id, identify, inherited, sealed,
@@ -198,7 +200,7 @@ impl ProcessTable {
             start: process.start,
             begun: at.order.saturating_sub(age),
             ended: None,
-            versions: Vec::new(),
+            versions: SmallVec::new(),
             ancestry: own_ancestry.unwrap_or_else(|| ancestry(parent)),
             package: process.package.clone().or_else(|| inherited(parent?, &id)),
             entity_id: id,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use eql::Scalar;
+use smallvec::SmallVec;
 
 use super::Parent;
 use crate::event::{Package, Process};
@@ -24,8 +25,8 @@ pub(super) struct Instance {
     pub(super) begun: i64,
     /// When it ended, or was seen to have been succeeded by another of its pid.
     pub(super) ended: Option<i64>,
-    /// Its images, oldest first; never empty, but while one is entered from a document.
-    pub(super) versions: Vec<Version>,
+    /// Its images, oldest first; never empty, but while one is entered from a document. Most processes have one or two.
+    pub(super) versions: SmallVec<[Version; 2]>,
     pub(super) ancestry: Arc<[Scalar]>,
     pub(super) package: Option<Arc<Package>>,
     /// Who forked it, if a fork message or document said so.
@@ -106,7 +107,7 @@ pub(super) struct Store {
     lists: [List; 4],
     bytes: usize,
     /// Ids by host and pid, by when they began.
-    by_pid: SeededMap<(u32, u32), Vec<u32>>,
+    by_pid: SeededMap<(u32, u32), SmallVec<[u32; 2]>>,
     by_token: SeededMap<(u32, u32, u32), u32>,
     /// The keys are digests of the sensor's own, but in a recording what it says.
     by_entity: SeededMap<u32, SeededMap<Arc<str>, u32>>,
@@ -168,7 +169,7 @@ impl Store {
 
     /// All processes known to have had `pid`, by when they began.
     pub(super) fn by_pid(&self, host: u32, pid: u32) -> &[u32] {
-        self.by_pid.get(&(host, pid)).map_or(&[], Vec::as_slice)
+        self.by_pid.get(&(host, pid)).map_or(&[], SmallVec::as_slice)
     }
 
     /// The process of `pid` that began last up to `time`.
@@ -180,7 +181,7 @@ impl Store {
     /// Enters a process. Two of one pid do not live at once: the earlier ended when the later began.
     pub(super) fn insert(&mut self, mut instance: Instance) -> u32 {
         let key = (instance.host, instance.pid);
-        let ids = self.by_pid.get(&key).map_or(&[][..], Vec::as_slice);
+        let ids = self.by_pid.get(&key).map_or(&[][..], SmallVec::as_slice);
         let position = ids.partition_point(|id| self.get(*id).begun <= instance.begun);
         let before = position.checked_sub(1).map(|index| ids[index]);
         let begun = instance.begun;
