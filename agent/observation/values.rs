@@ -230,6 +230,11 @@ impl Place {
         }
     }
 
+    /// Returns the same place in a text in which it is `by` bytes further on.
+    pub(crate) fn moved(self, by: u32) -> Self {
+        Place { start: self.start + by, end: self.end + by, ..self }
+    }
+
     /// Returns the text between its ends.
     pub(crate) fn text<'l>(&self, line: &'l str) -> &'l str {
         line.get(self.start as usize..self.end as usize).unwrap_or_default()

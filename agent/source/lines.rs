@@ -110,7 +110,7 @@ impl Lines {
     /// Returns the line that [`advance`](Self::advance) went to, if it is UTF-8; the byte that a problem
     /// names counts from 1.
     pub fn line(&self) -> Result<Line<'_>, Problem> {
-        match std::str::from_utf8(&self.buffer[self.line.clone()]) {
+        match simdutf8::compat::from_utf8(&self.buffer[self.line.clone()]) {
             Ok(text) => Ok(Line { number: self.number, text }),
             Err(error) => {
                 let byte = error.valid_up_to() + 1;

@@ -5,9 +5,8 @@
 //! is right; what it accepts, serde_json accepts.
 //!
 //! Lines of one producer differ in their values, hardly in what stands between them, which is compared as a whole with
-//! what came before ([`skeleton`]). Where text ends is read from a bitmap of the line ([`marks`]).
+//! what came before ([`skeleton`]). Values are passed over sixteen bytes at once ([`text`]).
 
-mod marks;
 mod skeleton;
 mod text;
 
@@ -16,8 +15,7 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use crate::observation::{Form, Place};
-use marks::Marks;
-use skeleton::{BEGINNING, Inner, Next, Open, Skeletons, begins_bare};
+use skeleton::{After, BEGINNING, COMMA, Inner, Next, Open, Skeletons, begins_bare, gather};
 use text::Text;
 
 /// How deep objects and arrays may lie in each other.
@@ -28,13 +26,20 @@ const MAX_DEPTH: usize = 32;
 pub(super) struct Paths {
     /// The root is the first.
     nodes: Vec<Node>,
-    marks: Marks,
     skeletons: Skeletons,
     lists: Lists,
 }
 
-/// Where arrays begin that are open and whose values are wanted, and how many places there were before.
-type Lists = Vec<(u32, usize)>;
+/// Arrays that are open and whose values are wanted.
+type Lists = Vec<OpenList>;
+
+#[derive(Clone, Copy, Debug)]
+struct OpenList {
+    start: u32,
+    /// How many places there were before.
+    first: usize,
+    is_mixed: bool,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Node {
@@ -49,12 +54,7 @@ struct Node {
 
 impl Default for Paths {
     fn default() -> Self {
-        Paths {
-            nodes: vec![Node::default()],
-            marks: Marks::default(),
-            skeletons: Skeletons::default(),
-            lists: Vec::new(),
-        }
+        Paths { nodes: vec![Node::default()], skeletons: Skeletons::default(), lists: Vec::new() }
     }
 }
 
@@ -113,10 +113,9 @@ impl Paths {
     /// serde_json must decide. What is returned is whether some of them have to be looked at
     /// ([`Place::is_readable`]).
     pub(super) fn scan(&mut self, line: &str, found: &mut Vec<Place>) -> Option<bool> {
-        self.marks.set(line.as_bytes());
         self.lists.clear();
         let mut scan = Scan {
-            text: Text::new(&self.marks, line.as_bytes()),
+            text: Text::new(line.as_bytes()),
             line,
             nodes: &self.nodes,
             skeletons: &mut self.skeletons,
@@ -124,7 +123,7 @@ impl Paths {
             lists: &mut self.lists,
             doubtful: false,
         };
-        scan.line().map(|()| scan.doubtful)
+        scan.line().map(|()| scan.doubtful || scan.text.is_doubtful)
     }
 }
 
@@ -160,43 +159,86 @@ struct Unknown {
 
 impl Scan<'_> {
     fn line(&mut self) -> Option<()> {
-        let mut previous = BEGINNING;
-        let mut likely = self.skeletons.likely(previous);
-        let mut learned = None;
+        let bytes = self.text.bytes;
+        let (mut previous, mut likely) = (BEGINNING, self.skeletons.likely(BEGINNING));
+        let (mut learned, mut watched) = (None, None);
+        let mut at = 0;
         loop {
-            let start = self.text.at;
-            let rest = self.text.bytes.get(start..)?;
-            let Some((number, stretch)) = self.skeletons.find(previous, likely, rest) else {
+            let rest = bytes.get(at..)?;
+            let Some(number) = self.skeletons.find(previous, likely, rest) else {
                 // What was learned is found now; where it is not, nothing is lost but speed.
-                if learned.replace(start) == Some(start) {
+                if learned.replace(at) == Some(at) {
                     return None;
                 }
+                self.text.at = at;
                 self.learn(previous)?;
                 likely = self.skeletons.likely(previous);
                 continue;
             };
-            (previous, likely) = (number, stretch.likely());
-            let at = start + stretch.length as usize;
-            let (next, wanted) = (stretch.next, stretch.wanted);
-            if stretch.has_inner {
-                let inner = self.skeletons.inner(number);
-                self.doubtful |= note_inner(inner, start, self.lists, self.found);
+            if let Some((before, value, form)) = watched.take() {
+                self.skeletons.watch(before, previous, &bytes[value], form, number);
             }
-            self.text.at = at;
-            let (form, quote) = match next {
-                Next::Text => (self.text.text()?, 1),
-                Next::Bare => match self.text.bare()? {
-                    Some(form) => (form, 0),
-                    None => continue,
+            let stretch = self.skeletons.stretch(number);
+            if stretch.has_inner {
+                match stretch.has_lists {
+                    false => self.found.extend(stretch.places.iter().map(|place| place.moved(at as u32))),
+                    true => {
+                        self.doubtful |= note_lists(&stretch.inner, at as u32, self.lists, self.found);
+                    }
+                }
+            }
+            let start = at + stretch.length as usize;
+            // Where the value ends, and what comes behind it begins.
+            let (form, end, behind) = match stretch.next {
+                Next::Text => match text::plain(bytes, start) {
+                    Some(end) => (Some(Form::Text), end, end + 1),
+                    None => {
+                        self.text.at = start;
+                        (Some(self.text.text()?), self.text.at - 1, self.text.at)
+                    }
+                },
+                Next::Bare => match text::whole_number(bytes, start) {
+                    Some(end) => (Some(Form::Integer), end, end),
+                    None => {
+                        self.text.at = start;
+                        (self.text.bare()?, self.text.at, self.text.at)
+                    }
                 },
                 Next::End => return Some(()),
             };
-            if let Some(node) = wanted {
-                self.doubtful |= matches!(form, Form::Escaped | Form::Number);
-                let (start, end) = (at as u32, self.text.at as u32 - quote);
-                self.found.push(Place { node, start, end, form });
+            // Nobody will look at it, but serde_json would.
+            if stretch.is_passed && matches!(form, Some(Form::Escaped | Form::Number)) {
+                return None;
+            }
+            if stretch.is_watched {
+                watched = Some((previous, start..behind, form));
+            }
+            (previous, likely, at) = (number, stretch.likely, behind);
+            if let (Some(node), Some(form)) = (stretch.wanted, form) {
+                self.found.push(Place { node, start: start as u32, end: end as u32, form });
+            }
+            if stretch.is_comma {
+                let wanted = stretch.wanted;
+                at = self.further_texts(at, wanted);
             }
         }
+    }
+
+    /// Passes over what follows a text of an array, from `at` on, as long as it is nothing but a comma and a text without
+    /// escapes. Returns where something else follows.
+    fn further_texts(&mut self, mut at: usize, wanted: Option<u32>) -> usize {
+        let bytes = self.text.bytes;
+        while bytes.get(at..).and_then(<[u8]>::first_chunk) == Some(COMMA)
+            && let start = at + COMMA.len()
+            && let Some(end) = text::plain(bytes, start)
+        {
+            if let Some(node) = wanted {
+                let (start, end) = (start as u32, end as u32);
+                self.found.push(Place { node, start, end, form: Form::Text });
+            }
+            at = end + 1;
+        }
+        at
     }
 
     /// Reads a stretch that did not come after `previous` before, and keeps it, so that it will be found.
@@ -209,8 +251,9 @@ impl Scan<'_> {
         let Unknown { open, inner, next, node } = unknown;
         let text = &self.text.bytes[start..self.text.at];
         let wanted = self.wanted(node);
+        let value = After { wanted, is_passed: wanted.is_none() && node.is_some() };
         self.text.at = start;
-        self.skeletons.keep(previous, text, next, wanted, &inner, &open).then_some(())
+        self.skeletons.keep(previous, text, next, value, &inner, &open).then_some(())
     }
 
     /// Passes over what stands before the next value, or to the end of the line.
@@ -255,9 +298,12 @@ impl Scan<'_> {
         start: usize,
     ) -> Option<Before> {
         let array = bracket == b'[';
+        if !array && unknown.open.iter().any(|open| open.array && self.wanted(open.node).is_some()) {
+            unknown.inner.push(Inner::Mixed);
+        }
         if let Some(object) = node.and_then(|node| self.nodes[node as usize].object).filter(|_| !array) {
             let at = (self.text.at - start) as u32;
-            unknown.inner.push(Inner::Object(at, object));
+            unknown.inner.push(Inner::Place(Place { node: object, start: at, end: at, form: Form::Text }));
         }
         if array && self.wanted(node).is_some() {
             unknown.inner.push(Inner::Opens((self.text.at - start) as u32));
@@ -274,8 +320,8 @@ impl Scan<'_> {
             (false, _) => {
                 let (key, before) = self.key(node)?;
                 if let Some(node) = node.and_then(|node| self.nodes[node as usize].first_key) {
-                    let [from, to] = [key.start, key.end].map(|at| (at - start) as u32);
-                    unknown.inner.push(Inner::Key(from, to, node));
+                    let [start, end] = [key.start, key.end].map(|at| (at - start) as u32);
+                    unknown.inner.push(Inner::Place(Place { node, start, end, form: Form::Text }));
                 }
                 Some(before)
             }
@@ -332,33 +378,21 @@ enum Before {
     End,
 }
 
-/// Puts the places in each array that ends together, unless there are objects in it, and notes keys and objects. Returns
-/// whether one of the places has to be looked at.
-fn note_inner(inner: &[Inner], start: usize, lists: &mut Lists, found: &mut Vec<Place>) -> bool {
+/// Notes the places of a stretch in which arrays begin or end. Returns whether one of them has to be looked at.
+fn note_lists(inner: &[Inner], start: u32, lists: &mut Lists, found: &mut Vec<Place>) -> bool {
     let mut doubtful = false;
     for own in inner {
         match *own {
-            Inner::Key(from, to, node) => {
-                let (from, to) = (start as u32 + from, start as u32 + to);
-                found.push(Place { node, start: from, end: to, form: Form::Text });
+            Inner::Place(place) => found.push(place.moved(start)),
+            Inner::Opens(at) => {
+                lists.push(OpenList { start: start + at, first: found.len(), is_mixed: false });
             }
-            Inner::Object(at, node) => {
-                let at = start as u32 + at;
-                found.push(Place { node, start: at, end: at, form: Form::Text });
-            }
-            Inner::Opens(at) => lists.push((start as u32 + at, found.len())),
+            Inner::Mixed => lists.iter_mut().for_each(|list| list.is_mixed = true),
             Inner::Closes(at, node) => {
-                let Some((begin, before)) = lists.pop() else { continue };
-                let own = &found[before..];
-                if own.len() < 2 || own.iter().any(|place| place.node != node) {
-                    continue;
+                let Some(list) = lists.pop() else { continue };
+                if !list.is_mixed {
+                    doubtful |= gather(found, list.first, node, list.start, start + at);
                 }
-                let is_plain =
-                    |place: &Place| !matches!(place.form, Form::Escaped | Form::Number | Form::DoubtfulList);
-                let form = if own.iter().all(is_plain) { Form::List } else { Form::DoubtfulList };
-                doubtful |= form == Form::DoubtfulList;
-                found.truncate(before);
-                found.push(Place { node, start: begin, end: start as u32 + at, form });
             }
         }
     }

@@ -109,6 +109,8 @@ fn objects_in_arrays_and_repeated_keys_are_flattened() {
         (r#""process.pid":1,"process":{"pid":[2,3]}"#, vec!["process.pid [1, 2, 3]"]),
         (r#""score":1,"score":2"#, vec!["score [1, 2]"]),
         (r#""process":["whole",{"pid":1}]"#, vec!["process.pid 1", r#"process "whole""#]),
+        // The object holds nothing, and its key is no value of the array.
+        (r#""process":[{"pid":null},"a","b"]"#, vec![r#"process ["a", "b"]"#]),
     ] {
         assert_eq!(fields_of(rest), expected, "{rest}");
     }
@@ -429,6 +431,34 @@ fn fragment() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A time as documents have it that are read by places.
+const TIME: &str = r#""2026-11-24T08:00:00Z""#;
+
+/// A text of fragments, and lines of which it is a part.
+fn lines_of(fragments: &[String], picks: &[prop::sample::Index]) -> [String; 3] {
+    let text: String = picks.iter().map(|pick| &*fragments[pick.index(fragments.len())]).collect();
+    let entries = text.trim_end_matches(',');
+    let plain = format!("{{\"@timestamp\":{TIME},{entries}}}");
+    let nested = format!("{{\"process\":{entries},\"@timestamp\":{TIME}}}");
+    [text, plain, nested]
+}
+
+/// What one pass takes, serde_json takes too, and finds the same in it.
+fn agree(line: &str, wanted: &mut Wanted) -> Result<(), TestCaseError> {
+    let mut found = Found::default();
+    let Some(values) = decode_by_places(line, wanted, &mut found) else { return Ok(()) };
+    let mut other = Found::default();
+    let expected = decode_by_serde(line, wanted, &mut other)
+        .map_err(|error| TestCaseError::fail(format!("{line}: {error}")))?;
+    prop_assert_eq!((found.time, found.tick, found.kind), (other.time, other.tick, other.kind), "{}", line);
+    prop_assert!(values.fields().eq(expected.fields()), "{}", line);
+    for id in expected.fields() {
+        let (one, other) = (values.get(id, line), expected.get(id, line));
+        prop_assert_eq!(text_of(one), text_of(other), "{}", line);
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn every_way_of_writing_gives_the_fields_of_the_plain_flattener(
@@ -476,20 +506,35 @@ proptest! {
     ) {
         let mut wanted = recording();
         for picks in lines {
-            let text: String = picks.iter().map(|pick| &*fragments[pick.index(fragments.len())]).collect();
-            let entries = text.trim_end_matches(',');
-            for line in [text.clone(), format!("{{\"@timestamp\":0,{entries}}}"), format!("{{\"process\":{entries},\"@timestamp\":0}}")] {
-                let mut found = Found::default();
-                let Some(values) = decode_by_places(&line, &mut wanted, &mut found) else { continue };
-                let mut other = Found::default();
-                let expected = decode_by_serde(&line, &wanted, &mut other)
-                    .map_err(|error| TestCaseError::fail(format!("{line}: {error}")))?;
-                prop_assert_eq!((found.time, found.tick, found.kind), (other.time, other.tick, other.kind), "{}", line);
-                prop_assert!(values.fields().eq(expected.fields()), "{}", line);
-                for id in expected.fields() {
-                    let (one, other) = (values.get(id, &line), expected.get(id, &line));
-                    prop_assert_eq!(text_of(one), text_of(other), "{}", line);
-                }
+            for line in lines_of(&fragments, &picks) {
+                agree(&line, &mut wanted)?;
+            }
+        }
+    }
+
+    /// The same where lines come again and again and little in them changes, which is then compared at one stroke.
+    #[test]
+    fn places_and_serde_agree_on_what_comes_again(
+        documents in prop::collection::vec(prop::collection::vec(("[abc]|event|process", json()), 1..6), 1..4),
+        order in prop::collection::vec((any::<prop::sample::Index>(), 1..120usize), 1..6),
+    ) {
+        let mut schema = Schema::new();
+        let mut flat = BTreeMap::new();
+        let objects: Vec<Json> = documents.into_iter().map(Json::Object).collect();
+        objects.iter().for_each(|document| flatten("", document, &mut flat));
+        flat.keys().for_each(|path| _ = schema.intern(path));
+        schema.intern("changes");
+        let mut wanted = Wanted::raw("time", schema.paths());
+        for (index, times) in order {
+            let first = index.index(objects.len());
+            for turn in 0..times {
+                // Now and then another comes between, and a value that changes is seldom, often or always the same.
+                let document = &objects[(first + usize::from(turn % 7 == 6)) % objects.len()];
+                let mut line = String::new();
+                write(document, &mut || false, &mut line);
+                let changing = [turn, turn % 2, turn / 50][first % 3];
+                let line = line.replacen('{', &format!("{{\"time\":{TIME},\"changes\":{changing},"), 1);
+                agree(&line, &mut wanted)?;
             }
         }
     }

@@ -3,15 +3,34 @@
 //! A *stretch* is what stands between two values, with the quotation marks. What it may be depends only on which objects
 //! and arrays are open, and that is all that is known of a line so far; so a stretch that was checked once need not be
 //! checked again behind the same open objects and arrays. It is enough that the bytes are the same.
+//!
+//! Where a value often comes behind a stretch, a longer stretch is kept beside it that goes on through that value and what
+//! follows it; so what is the same in most of a producer's lines is compared at one stroke, and what a line is about
+//! (its action, its category) says early what the rest of it will be.
 
 use rustc_hash::FxHashMap;
 
+use crate::observation::{Form, Place};
+
 /// How many stretches are kept, and how long one may be. They come from whoever made the line.
 const MAX_STRETCHES: usize = 2048;
-const MAX_LENGTH: usize = 512;
+const MAX_LENGTH: usize = 1024;
 
 /// How many stretches are tried that came after another.
-const TRIED: usize = 4;
+const TRIED: usize = 8;
+
+/// How many values that come behind a stretch are watched at once and how many times, how many of them are counted, and
+/// how often one must have come, at least, to be one that often comes.
+const WATCHED: u8 = 48;
+const MAX_ROUNDS: u8 = 3;
+const COUNTED: usize = 3;
+const OFTEN: u8 = 10;
+
+/// How long a value may be that a stretch goes on through.
+const MAX_VALUE: usize = 128;
+
+/// What stands between two texts of an array, where nothing is for the eye.
+pub(super) const COMMA: &[u8; 2] = b",\"";
 
 /// No stretch.
 const NONE: u32 = u32::MAX;
@@ -34,46 +53,75 @@ pub(super) enum Next {
     End,
 }
 
-/// What is wanted of a stretch itself.
+/// The value behind a stretch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct After {
+    /// Its node, if it is wanted.
+    pub(super) wanted: Option<u32>,
+    /// Whether a wanted path leads beyond it, which is not wanted itself.
+    pub(super) is_passed: bool,
+}
+
+/// What is wanted of a stretch itself. Places count from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inner {
-    /// A key: its first byte and the one behind its last, and the node that it is the value of.
-    Key(u32, u32, u32),
-    /// An object begins: its bracket's place, and the node of which that is the place.
-    Object(u32, u32),
+    /// A key, an object's bracket, or a value that is always the same.
+    Place(Place),
     /// An array of a wanted node begins: its bracket's place.
     Opens(u32),
     /// It ends: the place behind its bracket, and the wanted node.
     Closes(u32, u32),
+    /// There is an object in all arrays that are open, which are then no lists.
+    Mixed,
 }
 
-/// What is known of a stretch.
+/// What is known of a stretch; what is always asked comes first.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Stretch {
     /// Its first bytes, and which of 16 they are.
     head: u128,
     mask: u128,
     pub(super) length: u32,
     /// What is most likely to come after it.
-    likely: u32,
+    pub(super) likely: u32,
     /// The node of the value that follows, if it is wanted.
     pub(super) wanted: Option<u32>,
+    /// Whether a wanted path leads beyond that value, which is not wanted itself.
+    pub(super) is_passed: bool,
     pub(super) next: Next,
     /// Whether there is more than its first bytes.
     is_long: bool,
-    /// Whether something is wanted of the stretch itself.
+    /// Whether something is wanted of the stretch itself, and whether an array of that begins or ends elsewhere.
     pub(super) has_inner: bool,
-}
-
-/// What is less often asked of a stretch.
-#[derive(Clone, Debug)]
-struct Rest {
+    pub(super) has_lists: bool,
+    /// Whether the values that come behind it are still compared with each other.
+    pub(super) is_watched: bool,
+    /// Whether it stands between two texts of an array and is nothing but their comma.
+    pub(super) is_comma: bool,
     text: Box<[u8]>,
-    inner: Box<[Inner]>,
+    /// What is wanted of it, in its order.
+    pub(super) inner: Box<[Inner]>,
+    /// The same, where it is only places.
+    pub(super) places: Box<[Place]>,
     /// What is open behind it.
     open: u32,
     /// What came after it, the most likely first.
     after: [u32; TRIED],
+    /// While it is watched: values that came behind it, how many were seen, and how often that began anew.
+    values: Vec<Counted>,
+    seen: u8,
+    rounds: u8,
+}
+
+/// A value that came behind a stretch, which ends with its quotation mark if it is text, and what followed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Counted {
+    value: Box<[u8]>,
+    form: Option<Form>,
+    next: u32,
+    /// How often it came, less the times when others came that are not counted.
+    count: u8,
 }
 
 /// The stretches that came by.
@@ -81,7 +129,6 @@ struct Rest {
 pub(super) struct Skeletons {
     /// The first stands for the beginning of a line.
     stretches: Vec<Stretch>,
-    rests: Vec<Rest>,
     numbers: FxHashMap<(u32, Box<[u8]>), u32>,
     /// What may be open; nothing at first.
     open: Vec<Box<[Open]>>,
@@ -94,8 +141,7 @@ pub(super) const BEGINNING: u32 = 0;
 impl Default for Skeletons {
     fn default() -> Self {
         Skeletons {
-            stretches: vec![Stretch::new(b"", Next::Bare, None, false)],
-            rests: vec![Rest::new(b"", &[], 0)],
+            stretches: vec![Stretch::new(b"", Next::Bare, None, &[], 0)],
             numbers: FxHashMap::default(),
             open: vec![Box::default()],
             open_numbers: FxHashMap::default(),
@@ -104,33 +150,29 @@ impl Default for Skeletons {
 }
 
 impl Skeletons {
-    /// Returns a stretch that came after another before and is what `bytes` begin with, and its number.
-    #[inline]
-    pub(super) fn find(&mut self, previous: u32, likely: u32, bytes: &[u8]) -> Option<(u32, &Stretch)> {
-        let is_likely = match self.stretches.get(likely as usize) {
-            Some(own) => own.begins(bytes) && (!own.is_long || self.is_whole(likely, bytes)),
-            None => false,
-        };
-        let number = if is_likely { likely } else { self.find_less_likely(previous, bytes)? };
-        self.stretches.get(number as usize).map(|stretch| (number, stretch))
+    /// Returns the number of a stretch that came after another before and is what `bytes` begin with.
+    #[inline(always)]
+    pub(super) fn find(&mut self, previous: u32, likely: u32, bytes: &[u8]) -> Option<u32> {
+        match self.stretches.get(likely as usize) {
+            Some(own) if own.begins(bytes) => Some(likely),
+            _ => self.find_less_likely(previous, bytes),
+        }
     }
 
-    /// Returns whether `bytes`, which begin as a stretch does, go on as it does.
-    fn is_whole(&self, number: u32, bytes: &[u8]) -> bool {
-        bytes[16..].starts_with(&self.rests[number as usize].text[16..])
+    /// Returns what is known of a stretch.
+    #[inline(always)]
+    pub(super) fn stretch(&self, number: u32) -> &Stretch {
+        &self.stretches[number as usize]
     }
 
     #[cold]
     fn find_less_likely(&mut self, previous: u32, bytes: &[u8]) -> Option<u32> {
-        let after = self.rests[previous as usize].after;
-        let begins = |number: &u32| {
-            self.stretches.get(*number as usize).is_some_and(|own| own.begins(bytes))
-                && bytes.starts_with(&self.rests[*number as usize].text)
-        };
+        let after = self.stretch(previous).after;
+        let begins = |number: &u32| self.stretches.get(*number as usize).is_some_and(|own| own.begins(bytes));
         let at = 1 + after[1..].iter().position(begins)?;
-        let own = &mut self.rests[previous as usize].after;
-        own.swap(at, at - 1);
-        self.stretches[previous as usize].likely = own[0];
+        let own = &mut self.stretches[previous as usize];
+        own.after.swap(at, at - 1);
+        own.likely = own.after[0];
         Some(after[at])
     }
 
@@ -139,14 +181,9 @@ impl Skeletons {
         self.stretches[stretch as usize].likely
     }
 
-    /// Returns what is wanted of a stretch itself, in its order.
-    pub(super) fn inner(&self, stretch: u32) -> &[Inner] {
-        &self.rests[stretch as usize].inner
-    }
-
     /// Returns what is open behind a stretch.
     pub(super) fn open(&self, stretch: u32) -> &[Open] {
-        &self.open[self.rests[stretch as usize].open as usize]
+        &self.open[self.stretch(stretch).open as usize]
     }
 
     /// Keeps `text`, which came after `previous`. Returns `false` if it is too long, or where there is no room, and then
@@ -156,7 +193,7 @@ impl Skeletons {
         previous: u32,
         text: &[u8],
         next: Next,
-        wanted: Option<u32>,
+        value: After,
         inner: &[Inner],
         open: &[Open],
     ) -> bool {
@@ -167,22 +204,19 @@ impl Skeletons {
             *self = Skeletons::default();
             return false;
         }
-        let before = self.rests[previous as usize].open;
+        let before = self.stretch(previous).open;
         let number = match self.numbers.get(&(before, text.into())) {
             Some(number) => *number,
             None => {
-                let open = self.number_of(open);
-                let number = self.stretches.len() as u32;
-                self.stretches.push(Stretch::new(text, next, wanted, !inner.is_empty()));
-                self.rests.push(Rest::new(text, inner, open));
-                self.numbers.insert((before, text.into()), number);
-                number
+                let in_array = open.last().is_some_and(|open| open.array);
+                let mut stretch = Stretch::new(text, next, value.wanted, inner, self.number_of(open));
+                stretch.is_passed = value.is_passed;
+                stretch.is_comma = in_array && next == Next::Text && text == COMMA;
+                stretch.is_watched &= !stretch.is_comma;
+                self.add(before, stretch)
             }
         };
-        let after = &mut self.rests[previous as usize].after;
-        after.rotate_right(1);
-        after[0] = number;
-        self.stretches[previous as usize].likely = number;
+        self.follow(previous, number);
         true
     }
 
@@ -195,38 +229,183 @@ impl Skeletons {
         self.open_numbers.insert(open.into(), number);
         number
     }
-}
 
-impl Rest {
-    fn new(text: &[u8], inner: &[Inner], open: u32) -> Self {
-        Rest { text: text.into(), inner: inner.into(), open, after: [NONE; TRIED] }
+    /// Adds a stretch that may come where `before` is open.
+    fn add(&mut self, before: u32, stretch: Stretch) -> u32 {
+        let number = self.stretches.len() as u32;
+        self.numbers.insert((before, stretch.text.clone()), number);
+        self.stretches.push(stretch);
+        number
+    }
+
+    /// Makes a stretch the most likely one to come after `previous`.
+    fn follow(&mut self, previous: u32, number: u32) {
+        let own = &mut self.stretches[previous as usize];
+        let last = own.after.iter().position(|after| *after == number).unwrap_or(TRIED - 1);
+        own.after[..=last].rotate_right(1);
+        own.after[0] = number;
+        own.likely = number;
+    }
+
+    /// Counts `value`, which came behind a watched stretch that came after `previous`, and which `next` followed; `form` is
+    /// how it is written, `None` if it is `null`. Text ends with its quotation mark.
+    ///
+    /// Values that come often are found as Misra and Gries do ("Finding repeated elements", 1982).
+    #[cold]
+    pub(super) fn watch(&mut self, previous: u32, number: u32, value: &[u8], form: Option<Form>, next: u32) {
+        let stretch = &mut self.stretches[number as usize];
+        let is_plain = matches!(form, Some(Form::Text | Form::Integer | Form::Boolean(_)) | None);
+        let is_same = |own: &&mut Counted| *own.value == *value && own.next == next;
+        if let Some(own) = stretch.values.iter_mut().find(is_same) {
+            own.count += 1;
+        } else if stretch.values.len() == COUNTED || !is_plain || value.len() > MAX_VALUE {
+            stretch.values.iter_mut().for_each(|own| own.count -= 1);
+            stretch.values.retain(|own| own.count > 0);
+        } else {
+            stretch.values.push(Counted { value: value.into(), form, next, count: 1 });
+        }
+        stretch.seen += 1;
+        if stretch.seen < WATCHED {
+            return;
+        }
+        let mut often = stretch.begin_anew();
+        often.retain(|own| own.count >= OFTEN);
+        often.sort_by_key(|own| own.count);
+        stretch.rounds += 1;
+        stretch.is_watched = !often.is_empty() && stretch.rounds < MAX_ROUNDS;
+        let lengthened: Vec<u32> =
+            often.into_iter().filter_map(|value| self.lengthened(previous, number, value)).collect();
+        for longer in lengthened {
+            self.follow(previous, longer);
+        }
+    }
+
+    /// Returns the number of a longer stretch than one that came after `previous`: with a value that often comes behind
+    /// it, what follows, and all further values that hardly change.
+    fn lengthened(&mut self, previous: u32, number: u32, value: Counted) -> Option<u32> {
+        let (mut text, mut inner) = (self.stretch(number).text.to_vec(), self.stretch(number).inner.to_vec());
+        let (mut last, mut value) = (number, Some(value));
+        while let Some(own) = value.take() {
+            let (stretch, next) = (self.stretch(last), self.stretch(own.next));
+            let start = text.len() as u32;
+            let end = start + own.value.len() as u32;
+            if text.len() + own.value.len() + next.text.len() > MAX_LENGTH {
+                break;
+            }
+            if let (Some(node), Some(form)) = (stretch.wanted, own.form) {
+                let quote = u32::from(stretch.next == Next::Text);
+                inner.push(Inner::Place(Place { node, start, end: end - quote, form }));
+            }
+            text.extend_from_slice(&own.value);
+            text.extend_from_slice(&next.text);
+            inner.extend(next.inner.iter().map(|own| own.moved(end)));
+            last = own.next;
+            if next.is_watched {
+                value = self.stretches[last as usize].hardly_changes();
+            }
+        }
+        if last == number || self.stretches.len() == MAX_STRETCHES {
+            return None;
+        }
+        let before = self.stretch(previous).open;
+        if let Some(longer) = self.numbers.get(&(before, text.as_slice().into())) {
+            return Some(*longer);
+        }
+        let stretch = self.stretch(last);
+        let longer = Stretch {
+            likely: stretch.likely,
+            after: stretch.after,
+            is_watched: stretch.is_watched,
+            is_passed: stretch.is_passed,
+            ..Stretch::new(&text, stretch.next, stretch.wanted, &settled(inner), stretch.open)
+        };
+        Some(self.add(before, longer))
     }
 }
 
+impl Inner {
+    /// Returns the same, `by` bytes further on.
+    fn moved(self, by: u32) -> Self {
+        match self {
+            Inner::Place(place) => Inner::Place(place.moved(by)),
+            Inner::Opens(at) => Inner::Opens(at + by),
+            Inner::Closes(at, node) => Inner::Closes(at + by, node),
+            Inner::Mixed => Inner::Mixed,
+        }
+    }
+}
+
+/// Puts together each list that begins and ends in a stretch.
+fn settled(inner: Vec<Inner>) -> Vec<Inner> {
+    let mut settled: Vec<Inner> = Vec::new();
+    for own in inner {
+        let opens = settled.iter().rposition(|own| !matches!(own, Inner::Place(_)));
+        match (own, opens.map(|at| (at, settled[at]))) {
+            (Inner::Closes(end, node), Some((at, Inner::Opens(begin)))) => {
+                let place = |own: &Inner| match own {
+                    Inner::Place(place) => Some(*place),
+                    _ => None,
+                };
+                let mut places: Vec<Place> = settled[at..].iter().filter_map(place).collect();
+                gather(&mut places, 0, node, begin, end);
+                settled.truncate(at);
+                settled.extend(places.into_iter().map(Inner::Place));
+            }
+            _ => settled.push(own),
+        }
+    }
+    settled
+}
+
+/// Makes one place of those of a list, from `first` on, if there are several. Returns whether it has to be looked at.
+pub(super) fn gather(places: &mut Vec<Place>, first: usize, node: u32, start: u32, end: u32) -> bool {
+    let own = &places[first..];
+    if own.len() < 2 {
+        return false;
+    }
+    let is_plain = |place: &Place| !matches!(place.form, Form::Escaped | Form::Number | Form::DoubtfulList);
+    let form = if own.iter().all(is_plain) { Form::List } else { Form::DoubtfulList };
+    places.truncate(first);
+    places.push(Place { node, start, end, form });
+    form == Form::DoubtfulList
+}
+
 impl Stretch {
-    fn new(text: &[u8], next: Next, wanted: Option<u32>, has_inner: bool) -> Self {
+    fn new(text: &[u8], next: Next, wanted: Option<u32>, inner: &[Inner], open: u32) -> Self {
         let length = text.len().min(16);
         let mut head = [0; 16];
         head[..length].copy_from_slice(&text[..length]);
+        let place = |own: &Inner| match own {
+            Inner::Place(place) => Some(*place),
+            _ => None,
+        };
+        let places: Box<[Place]> = inner.iter().filter_map(place).collect();
         Stretch {
             head: u128::from_le_bytes(head),
             mask: u128::MAX.checked_shr(128 - 8 * length as u32).unwrap_or(0),
             length: text.len() as u32,
             likely: NONE,
             wanted,
+            is_passed: false,
             next,
             is_long: text.len() > 16,
-            has_inner,
+            has_inner: !inner.is_empty(),
+            has_lists: places.len() < inner.len(),
+            is_watched: next != Next::End,
+            is_comma: false,
+            text: text.into(),
+            inner: inner.into(),
+            places,
+            open,
+            after: [NONE; TRIED],
+            values: Vec::new(),
+            seen: 0,
+            rounds: 0,
         }
     }
 
-    /// Returns the number of the stretch that most likely comes after it.
-    pub(super) fn likely(&self) -> u32 {
-        self.likely
-    }
-
-    /// Returns whether `bytes` begin with its first bytes, and what comes behind all of them may come there.
-    #[inline]
+    /// Returns whether `bytes` begin with it, and what comes behind may come there.
+    #[inline(always)]
     fn begins(&self, bytes: &[u8]) -> bool {
         let head = match bytes.first_chunk() {
             Some(head) => u128::from_le_bytes(*head),
@@ -240,6 +419,29 @@ impl Stretch {
                 (Next::End, Some(_)) | (Next::Bare, None) => false,
             }
             && bytes.len() >= self.length as usize
+            && (!self.is_long || self.goes_on(bytes))
+    }
+
+    /// Returns whether `bytes`, which begin with its first ones and are no shorter, go on as it does.
+    #[inline(never)]
+    fn goes_on(&self, bytes: &[u8]) -> bool {
+        bytes.starts_with(&self.text)
+    }
+
+    /// Returns the values that were counted, and forgets them.
+    fn begin_anew(&mut self) -> Vec<Counted> {
+        self.seen = 0;
+        std::mem::take(&mut self.values)
+    }
+
+    /// Returns the value that comes behind it in all but a few lines, if there is one, and forgets it.
+    fn hardly_changes(&mut self) -> Option<Counted> {
+        let most = self.values.iter().max_by_key(|own| own.count)?;
+        if most.count < OFTEN || most.count < self.seen - self.seen / 8 {
+            return None;
+        }
+        let next = most.next;
+        self.begin_anew().into_iter().find(|own| own.next == next)
     }
 }
 

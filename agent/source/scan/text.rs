@@ -1,40 +1,34 @@
 //! The tokens of a line of JSON, passed over one by one.
 
-use super::marks::Marks;
+use wide::u8x16;
+
 use crate::observation::Form;
 
 /// A line, and how far it was read.
 pub(super) struct Text<'s> {
-    marks: &'s Marks,
     pub(super) bytes: &'s [u8],
     pub(super) at: usize,
+    /// Whether it has text with escapes or numbers that may be beyond every range, and so values that may not be readable.
+    pub(super) is_doubtful: bool,
 }
 
 impl<'s> Text<'s> {
-    /// Begins with a line, of which `marks` are.
-    pub(super) fn new(marks: &'s Marks, bytes: &'s [u8]) -> Self {
-        Text { marks, bytes, at: 0 }
+    /// Begins with a line.
+    pub(super) fn new(bytes: &'s [u8]) -> Self {
+        Text { bytes, at: 0, is_doubtful: false }
     }
 
     /// Passes over text, whose first quotation mark was taken, and the one that ends it.
-    #[inline(always)]
     pub(super) fn text(&mut self) -> Option<Form> {
-        let end = self.marks.next(self.at)?;
-        if self.bytes.get(end) == Some(&b'"') {
-            self.at = end + 1;
-            return Some(Form::Text);
-        }
-        self.escaped_text()
-    }
-
-    fn escaped_text(&mut self) -> Option<Form> {
+        let mut form = Form::Text;
         loop {
-            self.at = self.marks.next(self.at)?;
+            self.at += self.bytes.get(self.at..)?.iter().position(|byte| ends_plain(*byte))?;
             match self.next()? {
-                b'"' => return Some(Form::Escaped),
+                b'"' => return Some(form),
                 b'\\' => self.escape()?,
                 _ => return None,
             }
+            (form, self.is_doubtful) = (Form::Escaped, true);
         }
     }
 
@@ -53,7 +47,11 @@ impl<'s> Text<'s> {
     /// Passes over a number or a word; none of `null`.
     pub(super) fn bare(&mut self) -> Option<Option<Form>> {
         match self.next()? {
-            first @ (b'-' | b'0'..=b'9') => self.number(first).map(Some),
+            first @ (b'-' | b'0'..=b'9') => {
+                let form = self.number(first)?;
+                self.is_doubtful |= form == Form::Number;
+                Some(Some(form))
+            }
             b't' => self.word(b"rue", Some(Form::Boolean(true))),
             b'f' => self.word(b"alse", Some(Form::Boolean(false))),
             b'n' => self.word(b"ull", None),
@@ -97,14 +95,6 @@ impl<'s> Text<'s> {
 
     fn digits(&mut self) -> usize {
         let start = self.at;
-        while let Some(eight) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
-            let others = other_than_digits(u64::from_le_bytes(*eight));
-            if others != 0 {
-                self.at += others.trailing_zeros() as usize / 8;
-                return self.at - start;
-            }
-            self.at += 8;
-        }
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
@@ -138,12 +128,83 @@ impl<'s> Text<'s> {
     }
 }
 
-/// Returns what is zero in each of eight bytes that is a digit, up to the first that is none.
-fn other_than_digits(bytes: u64) -> u64 {
-    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    const ZEROES: u64 = 0x3030_3030_3030_3030;
-    // A digit's high half is 3, and still is with 6 added to it.
-    let high = (bytes & HIGH) ^ ZEROES;
-    let carried = (bytes.wrapping_add(0x0606_0606_0606_0606) & HIGH) ^ ZEROES;
-    high | carried
+/// Returns where the quotation mark is that ends the text at `start`; `None` where there is none, or something before it
+/// that does not stand for itself: a backslash, a control character.
+#[inline(always)]
+pub(super) fn plain(bytes: &[u8], start: usize) -> Option<usize> {
+    let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
+    let (chunks, rest) = bytes.get(start..)?.as_chunks();
+    let mut at = start;
+    for sixteen in chunks {
+        let sixteen = u8x16::new(*sixteen);
+        let ends = sixteen.simd_eq(quote) | sixteen.simd_eq(backslash) | sixteen.simd_le(control);
+        let ends = ends.to_bitmask();
+        if ends != 0 {
+            at += ends.trailing_zeros() as usize;
+            return (bytes.get(at) == Some(&b'"')).then_some(at);
+        }
+        at += 16;
+    }
+    let end = at + rest.iter().position(|byte| ends_plain(*byte))?;
+    (bytes[end] == b'"').then_some(end)
+}
+
+fn ends_plain(byte: u8) -> bool {
+    byte == b'"' || byte == b'\\' || byte < 0x20
+}
+
+/// Returns where the whole number at `start` ends, if it is one of 1 to 15 digits, not negative, and not at the end.
+#[inline(always)]
+pub(super) fn whole_number(bytes: &[u8], start: usize) -> Option<usize> {
+    let sixteen: &[u8; 16] = bytes.get(start..)?.first_chunk()?;
+    let is_digit = (u8x16::new(*sixteen) - u8x16::splat(b'0')).simd_le(u8x16::splat(9));
+    let digits = is_digit.to_bitmask().trailing_ones() as usize;
+    let is_whole = |end: &u8| !matches!(end, b'.' | b'e' | b'E') && (sixteen[0] != b'0' || digits == 1);
+    (digits > 0 && sixteen.get(digits).is_some_and(is_whole)).then_some(start + digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_ends_at_its_quotation_mark_and_nowhere_behind_what_does_not_stand_for_itself() {
+        for length in [0, 1, 15, 16, 17, 33] {
+            let text = vec![b'x'; length];
+            assert_eq!(plain(&text, 0), None, "{length}: not ended");
+            for rest in [0, 1, 20] {
+                let line = [&text[..], b"\"", &vec![b'"'; rest]].concat();
+                assert_eq!(plain(&line, 0), Some(length), "{length} and {rest}");
+                for at in 0..length {
+                    for special in 0..=255 {
+                        let mut line = line.clone();
+                        line[at] = special;
+                        let expected = match special {
+                            b'"' => Some(at),
+                            b'\\' | ..0x20 => None,
+                            _ => Some(length),
+                        };
+                        assert_eq!(plain(&line, 0), expected, "{special} at {at} of {length}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_whole_number_ends_where_no_more_of_a_number_follows() {
+        let end = |text: &str| whole_number(format!("{text}                ").as_bytes(), 0);
+        for text in ["0", "7", "10", "123456789012345"] {
+            for behind in ["", ",", "}", "x"] {
+                assert_eq!(end(&format!("{text}{behind}")), Some(text.len()), "{text}{behind}");
+            }
+            for behind in [".5", "e1", "E1", "."] {
+                assert_eq!(end(&format!("{text}{behind}")), None, "{text}{behind}");
+            }
+        }
+        for none in ["", "-1", "01", "00", "1234567890123456", "true", "/", ":"] {
+            assert_eq!(end(none), None, "{none}");
+        }
+        assert_eq!(whole_number(b"12", 0), None, "nothing is known of what follows");
+    }
 }
