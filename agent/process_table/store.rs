@@ -235,7 +235,7 @@ impl Store {
             self.by_token.insert((host, pid, pidversion), id);
         }
         if let Some(pidversion) = dropped {
-            self.forget_token((host, pid, pidversion), id);
+            forget(&mut self.by_token, (host, pid, pidversion), id);
         }
     }
 
@@ -289,10 +289,8 @@ impl Store {
 
     fn remove(&mut self, id: u32) {
         self.unlink(id);
-        let Some(slot) = self.slots[id as usize].take() else { return };
-        self.free.push(id);
-        self.bytes -= slot.weight;
-        let instance = slot.instance;
+        let Some(Slot { instance, weight, .. }) = &self.slots[id as usize] else { return };
+        self.bytes -= weight;
         let key = (instance.host, instance.pid);
         if let Some(ids) = self.by_pid.get_mut(&key) {
             ids.retain(|other| *other != id);
@@ -310,16 +308,12 @@ impl Store {
         }
         for version in &instance.versions {
             if let Some(pidversion) = version.process.pidversion {
-                self.forget_token((instance.host, instance.pid, pidversion), id);
+                forget(&mut self.by_token, (instance.host, instance.pid, pidversion), id);
             }
         }
-    }
-
-    /// A token that has come again, after a restart of the Mac, belongs to the newer process.
-    fn forget_token(&mut self, token: (u32, u32, u32), id: u32) {
-        if self.by_token.get(&token) == Some(&id) {
-            self.by_token.remove(&token);
-        }
+        // Dropped where it lies, which is cheaper than to take it from there.
+        self.slots[id as usize] = None;
+        self.free.push(id);
     }
 
     fn push(&mut self, id: u32) {
@@ -352,6 +346,13 @@ impl Store {
 
     fn slot_mut(&mut self, id: u32) -> &mut Slot {
         self.slots[id as usize].as_mut().expect("an id from an index of the store")
+    }
+}
+
+/// Forgets whose a token is. One that has come again, after a restart of the Mac, belongs to the newer process.
+fn forget(by_token: &mut SeededMap<(u32, u32, u32), u32>, token: (u32, u32, u32), id: u32) {
+    if by_token.get(&token) == Some(&id) {
+        by_token.remove(&token);
     }
 }
 

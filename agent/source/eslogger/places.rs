@@ -142,36 +142,91 @@ pub(in crate::source) fn is_telling(slot: Slot) -> bool {
     matches!(usize::from(slot.0), EVENT_TYPE | MACH_TIME)
 }
 
+/// What of a message is no text. It borrows nothing, so that one thread may read it for another.
+#[derive(Debug)]
+pub(in crate::source) struct Numbers {
+    time: i64,
+    version: u32,
+    event_type: u32,
+    seq_num: Option<u64>,
+    global_seq_num: Option<u64>,
+    process: Image<'static>,
+    event: EventNumbers,
+}
+
+/// What of an event is no text; the texts of images are empty.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most messages are of the large kinds, and memory is used again"
+)]
+enum EventNumbers {
+    Exec { target: Image<'static>, cpu_type: Option<i32> },
+    Fork { child: Image<'static> },
+    Exit { status: i32 },
+    Other,
+}
+
 /// Reads a message; `None` where serde has to say what is wrong with it.
 pub(in crate::source) fn read<'a>(line: &'a str, places: &[Place], slots: &Slots) -> Option<Message<'a>> {
+    message(line, places, slots, &numbers(line, places, slots)?)
+}
+
+/// Reads what of a message is no text; `None` where serde has to say what is wrong with it.
+pub(in crate::source) fn numbers(line: &str, places: &[Place], slots: &Slots) -> Option<Numbers> {
     let read = Read { line, places, slots };
     let event = match &*read.text(KIND)?? {
-        "exec" => MessageEvent::Exec(Box::new(Exec {
-            target: read.image(TARGET)?,
-            args: read.texts(ARGS)?,
-            env: read.texts(ENV)?,
-            cwd: read.text(CWD)?,
-            script: read.text(SCRIPT)?,
-            dyld_exec_path: read.text(DYLD_EXEC_PATH)?,
-            cpu_type: read.number(CPU_TYPE)?,
-        })),
-        "fork" => MessageEvent::Fork { child: read.image(CHILD)? },
-        "exit" => MessageEvent::Exit { status: read.number(STAT)?? },
+        "exec" => EventNumbers::Exec { target: read.bare(TARGET)?, cpu_type: read.number(CPU_TYPE)? },
+        "fork" => EventNumbers::Fork { child: read.bare(CHILD)? },
+        "exit" => EventNumbers::Exit { status: read.number(STAT)?? },
         _ if read.has_image(TARGET) || read.has_image(CHILD) => return None,
-        _ => MessageEvent::Other(read.text(KIND)??),
+        _ => EventNumbers::Other,
     };
     let (global, shortened) = (read.number(GLOBAL_SEQ_NUM)?, read.number(GLOB_SEQ_NUM)?);
     if global.is_some() && shortened.is_some() {
         return None;
     }
-    Some(Message {
+    Some(Numbers {
         time: read.time(TIME)??,
-        tick: None,
         version: read.number(VERSION)?.unwrap_or_default(),
         event_type: read.number(EVENT_TYPE)?.unwrap_or_default(),
         seq_num: read.number(SEQ_NUM)?,
         global_seq_num: global.or(shortened),
-        process: read.image(PROCESS)?,
+        process: read.bare(PROCESS)?,
+        event,
+    })
+}
+
+/// Reads a message of which the numbers were read; `None` where serde has to say what is wrong with it.
+pub(in crate::source) fn message<'a>(
+    line: &'a str,
+    places: &[Place],
+    slots: &Slots,
+    numbers: &Numbers,
+) -> Option<Message<'a>> {
+    let read = Read { line, places, slots };
+    let event = match &numbers.event {
+        EventNumbers::Exec { target, cpu_type } => MessageEvent::Exec(Box::new(Exec {
+            target: read.image(TARGET, target)?,
+            args: read.texts(ARGS)?,
+            env: read.texts(ENV)?,
+            cwd: read.text(CWD)?,
+            script: read.text(SCRIPT)?,
+            dyld_exec_path: read.text(DYLD_EXEC_PATH)?,
+            cpu_type: *cpu_type,
+        })),
+        EventNumbers::Fork { child } => MessageEvent::Fork { child: read.image(CHILD, child)? },
+        EventNumbers::Exit { status } => MessageEvent::Exit { status: *status },
+        EventNumbers::Other => MessageEvent::Other(read.text(KIND)??),
+    };
+    Some(Message {
+        time: numbers.time,
+        tick: None,
+        version: numbers.version,
+        event_type: numbers.event_type,
+        seq_num: numbers.seq_num,
+        global_seq_num: numbers.global_seq_num,
+        process: read.image(PROCESS, &numbers.process)?,
         event,
     })
 }
@@ -184,7 +239,8 @@ struct Read<'a, 's> {
 }
 
 impl<'a> Read<'a, '_> {
-    fn image(&self, number: usize) -> Option<Image<'a>> {
+    /// An image without its texts.
+    fn bare(&self, number: usize) -> Option<Image<'static>> {
         let tokens = IMAGES + number * IMAGE_SLOTS;
         let other = |number: usize| self.image_id(tokens + number * TOKEN_SLOTS);
         let first = tokens + TOKENS.len() * TOKEN_SLOTS;
@@ -193,9 +249,7 @@ impl<'a> Read<'a, '_> {
             token: self.token(tokens)??,
             parent: other(1)?,
             responsible: other(2)?,
-            executable: self.text(first)??,
             executable_truncated: self.boolean(first + 1)?,
-            tty: self.text(first + 2)?,
             start: self.time(first + 3)?,
             ppid: self.pid(first + 4)?,
             original_ppid: self.pid(first + 5)?,
@@ -204,10 +258,20 @@ impl<'a> Read<'a, '_> {
             codesigning_flags: self.number(first + 8)?.unwrap_or_default(),
             is_platform_binary: self.boolean(first + 9)?,
             is_es_client: self.boolean(first + 10)?,
+            cs_validation_category: self.number(first + 14)?,
+            ..Image::default()
+        })
+    }
+
+    fn image(&self, number: usize, bare: &Image<'static>) -> Option<Image<'a>> {
+        let first = IMAGES + number * IMAGE_SLOTS + TOKENS.len() * TOKEN_SLOTS;
+        Some(Image {
+            executable: self.text(first)??,
+            tty: self.text(first + 2)?,
             cdhash: self.present(first + 11)?,
             signing_id: self.present(first + 12)?,
             team_id: self.present(first + 13)?,
-            cs_validation_category: self.number(first + 14)?,
+            ..*bare
         })
     }
 

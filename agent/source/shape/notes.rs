@@ -6,7 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Found, NotEvaluated, Read, Shape, ShapeForm, Wanted, places, scan, take_roles};
+use super::places::{self, Numbers};
+use super::{Found, NotEvaluated, Read, Shape, ShapeForm, Wanted, scan, take_roles};
 use crate::observation::{Document, Place, Values};
 
 /// How much memory is kept for the next lines, in bytes of text.
@@ -18,6 +19,7 @@ pub(in crate::source) struct Notes {
     text: String,
     places: Vec<Place>,
     shapes: Vec<Arc<Shape>>,
+    messages: Vec<Numbers>,
 }
 
 /// One noted line.
@@ -26,6 +28,8 @@ pub(in crate::source) struct Note {
     line: Range<usize>,
     places: Range<usize>,
     shape: usize,
+    /// A message's place among them.
+    message: usize,
     /// A document's time and tick.
     time: i64,
     tick: Option<i64>,
@@ -49,7 +53,10 @@ pub(in crate::source) fn note(
             }
             (found.time?, found.tick)
         }
-        ShapeForm::Message(_) => (0, None),
+        ShapeForm::Message(slots) => {
+            notes.messages.push(places::numbers(line, &found.places, slots)?);
+            (0, None)
+        }
         ShapeForm::Unclear => return None,
     };
     let shape = notes.shapes.iter().rposition(|known| Arc::ptr_eq(known, shape)).unwrap_or_else(|| {
@@ -60,7 +67,8 @@ pub(in crate::source) fn note(
     notes.text.push_str(line);
     notes.places.extend_from_slice(&found.places);
     let (line, places) = (start..notes.text.len(), first..notes.places.len());
-    Some(Ok(Note { line, places, shape, time, tick }))
+    let message = notes.messages.len().saturating_sub(1);
+    Some(Ok(Note { line, places, shape, message, time, tick }))
 }
 
 impl Notes {
@@ -75,7 +83,9 @@ impl Notes {
                 Some(Read::Document(Ok(document)))
             }
             ShapeForm::Message(slots) => {
-                places::read(line, places, slots).map(|message| Read::Message(Box::new(message)))
+                let numbers = self.messages.get(note.message)?;
+                let message = places::message(line, places, slots, numbers)?;
+                Some(Read::Message(Box::new(message)))
             }
             ShapeForm::Unclear => None,
         }
@@ -94,5 +104,6 @@ impl Notes {
         self.text.clear();
         self.places.clear();
         self.shapes.clear();
+        self.messages.clear();
     }
 }
