@@ -26,10 +26,15 @@ pub struct Wanted {
     uses: Vec<Use>,
     /// The shapes of documents that came by, by a hash of their places' nodes.
     shapes: FxHashMap<u64, Arc<Shape>>,
+    /// A few of them, the most frequent first: to compare with those costs less than a hash.
+    frequent: Vec<Arc<Shape>>,
 }
 
 /// How many shapes are kept; they come from whoever made the documents.
 const MAX_SHAPES: usize = 256;
+
+/// How many shapes are compared with before a hash is made.
+const FREQUENT: usize = 4;
 
 /// Documents whose wanted values stand in the same order.
 #[derive(Clone, Debug)]
@@ -116,6 +121,7 @@ impl Wanted {
             paths: Paths::default(),
             uses: Vec::new(),
             shapes: FxHashMap::default(),
+            frequent: Vec::new(),
         };
         for (field, path) in fields {
             wanted.at(path).field = Some(field);
@@ -149,11 +155,19 @@ impl Wanted {
 
     /// Returns the shape of a document with these places; `None` if there are too many of them.
     fn shape(&mut self, places: &[Place]) -> Option<&Arc<Shape>> {
+        let is_same = |shape: &Arc<Shape>| {
+            shape.nodes.len() == places.len()
+                && places.iter().zip(&shape.nodes).all(|(place, node)| place.node == *node)
+        };
+        if let Some(at) = self.frequent.iter().position(is_same) {
+            // One step to the front each time, so that what is frequent gets there.
+            let ahead = at.saturating_sub(1);
+            self.frequent.swap(at, ahead);
+            return self.frequent.get(ahead);
+        }
         let hash = places.iter().fold(places.len() as u64, |hash, place| {
             (hash.rotate_left(5) ^ u64::from(place.node)).wrapping_mul(0x517c_c1b7_2722_0a95)
         });
-        let is_same =
-            |shape: &Arc<Shape>| places.iter().map(|place| place.node).eq(shape.nodes.iter().copied());
         // Looked at first, because a borrow that is returned on one path only is not accepted.
         if !self.shapes.get(&hash).is_some_and(is_same) {
             if places.len() > MAX_PLACES {
@@ -173,7 +187,10 @@ impl Wanted {
             };
             self.shapes.insert(hash, Arc::new(shape));
         }
-        self.shapes.get(&hash)
+        let shape = self.shapes.get(&hash)?;
+        self.frequent.truncate(FREQUENT - 1);
+        self.frequent.push(Arc::clone(shape));
+        Some(shape)
     }
 }
 
