@@ -2,6 +2,7 @@
 //!
 //! The same arguments give the same bytes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -33,8 +34,16 @@ pub(crate) struct Corpus {
 /// last event then. A time is RFC 3339 text in milliseconds.
 pub(crate) fn write(corpus: Corpus, out: &mut impl Write) -> io::Result<Vec<String>> {
     let Corpus { form, lines, exits } = corpus;
-    let mut day =
-        Day { form, out, random: Random(0x5eed), time: 1_795_000_000_000, lines, written: 0, next_pid: 400 };
+    let mut day = Day {
+        form,
+        out,
+        random: Random(0x5eed),
+        time: 1_795_000_000_000,
+        lines,
+        written: 0,
+        messages: BTreeMap::new(),
+        next_pid: 400,
+    };
     let mut running: Vec<Process> = Vec::new();
     let mut planted = Vec::new();
     while day.written < lines {
@@ -69,6 +78,8 @@ struct Day<'o, W> {
     time: u64,
     lines: u64,
     written: u64,
+    /// How many messages there were of each kind, by its number.
+    messages: BTreeMap<u32, u64>,
     next_pid: u32,
 }
 
@@ -221,10 +232,14 @@ impl<W: Write> Day<'_, W> {
         )
     }
 
-    fn message(&self, time: &str, kind: u32, process: &str, event: &str) -> String {
-        let number = self.written;
+    /// Endpoint Security numbers its messages, and those of each kind by themselves, without a gap where none is lost.
+    fn message(&mut self, time: &str, kind: u32, process: &str, event: &str) -> String {
+        let number: u64 = self.messages.values().sum();
+        let of_kind = self.messages.entry(kind).or_default();
+        let own = *of_kind;
+        *of_kind += 1;
         format!(
-            r#"{{"schema_version":1,"mach_time":{number},"event_type":{kind},"thread":{{"thread_id":{number}}},"time":"{time}","version":9,"seq_num":{number},"global_seq_num":{number},"action":{{"result":{{"result":{{"auth":0}},"result_type":0}}}},"action_type":1,"process":{process},"event":{event}}}"#
+            r#"{{"schema_version":1,"mach_time":{number},"event_type":{kind},"thread":{{"thread_id":{number}}},"time":"{time}","version":9,"seq_num":{own},"global_seq_num":{number},"action":{{"result":{{"result":{{"auth":0}},"result_type":0}}}},"action_type":1,"process":{process},"event":{event}}}"#
         )
     }
 
