@@ -156,10 +156,6 @@ pub(in crate::source) struct Numbers {
 
 /// What of an event is no text; the texts of images are empty.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most messages are of the large kinds, and memory is used again"
-)]
 enum EventNumbers {
     Exec { target: Image<'static>, cpu_type: Option<i32> },
     Fork { child: Image<'static> },
