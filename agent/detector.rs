@@ -267,7 +267,7 @@ impl Exceptions {
             .flat_map(|(at, loaded)| loaded.effects.iter().map(move |effect| (at, effect)));
         Exceptions {
             list: loaded.iter().map(|loaded| Excepting { loaded: loaded.clone(), hits: 0 }).collect(),
-            effects: Filters::new(on_events.clone().map(|(_, (_, effect))| effect)),
+            effects: Filters::new::<Event>(on_events.clone().map(|(_, (_, effect))| effect)),
             owners: on_events.map(|(at, (rule, _))| (at, number(rule))).collect(),
         }
     }

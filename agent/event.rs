@@ -256,6 +256,25 @@ impl Record for Event {
         schema::read(self, field)
     }
 
+    fn any(&self, field: FieldId, mut test: impl FnMut(Value<'_>) -> bool) -> bool {
+        let recorded = self.document.as_ref().and_then(|document| document.any(field, &mut test));
+        recorded.unwrap_or_else(|| schema::read(self, field).any(test))
+    }
+
+    fn any_category(&self, test: impl FnMut(Value<'_>) -> bool) -> bool {
+        self.any(schema::EVENT_CATEGORY, test)
+    }
+
+    fn category_field() -> Option<FieldId> {
+        Some(schema::EVENT_CATEGORY)
+    }
+
+    fn is_list(field: FieldId) -> bool {
+        // ECS has arrays of categories and types, but an event is of one.
+        let many = |spec: &schema::FieldSpec| spec.array && !spec.path.starts_with("event.");
+        schema::FIELDS.get(field.index()).is_some_and(many)
+    }
+
     fn weight(&self) -> usize {
         let own = self.document.as_ref().map(|document| &document.line);
         let process = |process: &Option<Arc<Process>>| match process {

@@ -305,4 +305,9 @@ impl Document {
     pub fn get(&self, field: FieldId) -> Value<'_> {
         self.values.get(field, &self.line)
     }
+
+    /// Returns whether a single value under `field` satisfies `test`; `None` if the document itself holds none.
+    pub(crate) fn any(&self, field: FieldId, test: impl FnMut(Value<'_>) -> bool) -> Option<bool> {
+        self.values.any(field, &self.line, test)
+    }
 }

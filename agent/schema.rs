@@ -141,6 +141,9 @@ pub fn schema() -> Schema {
 
 /// Returns what the sensor itself knows under `field`; a path beyond its own table is missing.
 pub fn read(event: &Event, field: FieldId) -> Value<'_> {
+    if event.process.as_ref().is_some_and(|process| process.description.lacks(field)) {
+        return Value::Missing;
+    }
     FIELDS.get(field.index()).map_or(Value::Missing, |spec| (spec.read)(event))
 }
 
@@ -170,6 +173,17 @@ pub const fn id(path: &str) -> FieldId {
         index += 1;
     }
     panic!("no such field in the sensor's table");
+}
+
+/// Returns for each of [`FIELDS`] whether it is among `fields`, while compiling.
+pub(crate) const fn among(fields: &[FieldId]) -> [bool; FIELDS.len()] {
+    let mut among = [false; FIELDS.len()];
+    let mut index = 0;
+    while index < fields.len() {
+        among[fields[index].0 as usize] = true;
+        index += 1;
+    }
+    among
 }
 
 /// Whether two texts are equal; `==` cannot be used in a constant.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use eql::Scalar;
+use eql::{FieldId, Scalar};
 
 use super::{Description, DescriptionParts, Package};
 use crate::observation::Document;
@@ -79,6 +79,9 @@ pub struct Reader {
     pub executable: for<'d> fn(&'d Document) -> Option<Cow<'d, str>>,
     /// `name` by itself.
     pub name: for<'d> fn(&'d Document) -> Option<Cow<'d, str>>,
+    /// For each of the sensor's fields, whether an event of the process has it from a description only if the document
+    /// that was described has that very field.
+    pub copied: &'static [bool],
 }
 
 impl Lazy {
@@ -112,6 +115,14 @@ impl Lazy {
             Some(source) => (source.reader.name)(&source.document),
             None => self.made().name().map(Cow::Borrowed),
         }
+    }
+
+    /// Returns whether it is known, without making anything, that an event of the process has nothing under `field` from
+    /// its description.
+    pub(crate) fn lacks(&self, field: FieldId) -> bool {
+        self.source.as_ref().is_some_and(|source| {
+            source.reader.copied.get(field.index()) == Some(&true) && !source.document.has(field)
+        })
     }
 
     fn made(&self) -> &Description {

@@ -170,13 +170,42 @@ static PROCESS: Reader = Reader {
     describe: describe_process,
     executable: |document| kept(document, EXECUTABLE),
     name: |document| name(document, NAME, EXECUTABLE),
+    copied: &COPIED,
 };
+
+/// What [`describe_process`] takes as it stands there. The rest is made of several fields, or of others.
+static COPIED: [bool; schema::FIELDS.len()] = schema::among(&[
+    EXECUTABLE,
+    ARGS,
+    COMMAND_LINE,
+    WORKING_DIRECTORY,
+    SCRIPT,
+    TTY,
+    GROUP_LEADER,
+    SESSION_LEADER,
+    SIGNATURE_STATUS,
+    SIGNING_ID,
+    TEAM_ID,
+    CDHASH,
+    USER_ID,
+    USER_NAME,
+    USER_REAL_ID,
+    USER_REAL_NAME,
+    GROUP_ID,
+    GROUP_NAME,
+    GROUP_REAL_ID,
+    GROUP_REAL_NAME,
+]);
+
+/// A description has none: the status stays in the document.
+const SIGNATURE_STATUS: FieldId = schema::id("process.code_signature.status");
 
 /// Its parent.
 static PARENT: Reader = Reader {
     describe: describe_parent,
     executable: |document| kept(document, PARENT_EXECUTABLE),
     name: |document| kept(document, PARENT_NAME),
+    copied: &[],
 };
 
 /// The process that is responsible for it.
@@ -188,6 +217,7 @@ static EFFECTIVE: Reader = Reader {
     },
     executable: |document| kept(document, EFFECTIVE_EXECUTABLE),
     name: |document| kept(document, EFFECTIVE_NAME),
+    copied: &[],
 };
 
 /// Another process than the one that a document is about, if it says anything of it.

@@ -31,6 +31,7 @@ fn more_hosts_than_are_kept_do_not_grow_the_table() {
     assert_eq!(&*hosts.own().described.id, RECORDED_HOST);
 }
 
+mod described;
 mod flows;
 mod kernel;
 mod random;

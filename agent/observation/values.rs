@@ -146,11 +146,29 @@ impl Values {
             return if slot == NOWHERE { Value::Missing } else { self.read_made(slot, line) };
         };
         match place.form {
-            Form::Text => Value::Str(place.text(line)),
-            Form::Boolean(value) => Value::Bool(value),
-            Form::Integer | Form::Number => place.number(line),
             Form::Escaped | Form::List | Form::DoubtfulList | Form::Made => self.read_made(slot, line),
+            _ => place.plain(line),
         }
+    }
+
+    /// Returns whether a single value of `field` satisfies `test`; `None` if there is none. Of a list no copy is made,
+    /// unless there are escapes in it.
+    pub(crate) fn any(
+        &self,
+        field: FieldId,
+        line: &str,
+        mut test: impl FnMut(Value<'_>) -> bool,
+    ) -> Option<bool> {
+        let slot = self.layout.slot(field);
+        if let Some(place) = self.places.get(usize::from(slot))
+            && place.form == Form::List
+        {
+            let mut elements = place.elements(line).peekable();
+            elements.peek()?;
+            return Some(elements.any(|element| test(element.plain(line))));
+        }
+        let value = self.get(field, line);
+        if value.is_missing() { None } else { Some(value.any(test)) }
     }
 
     /// Returns whether `field` has a value.
@@ -244,6 +262,16 @@ impl Place {
     pub(crate) fn unescaped(&self, line: &str) -> Option<String> {
         let quoted = line.get((self.start as usize).checked_sub(1)?..=self.end as usize)?;
         serde_json::from_str(quoted).ok()
+    }
+
+    /// Returns the value that stands there as it is meant.
+    fn plain<'l>(&self, line: &'l str) -> Value<'l> {
+        match self.form {
+            Form::Text => Value::Str(self.text(line)),
+            Form::Boolean(value) => Value::Bool(value),
+            Form::Integer | Form::Number => self.number(line),
+            Form::Escaped | Form::List | Form::DoubtfulList | Form::Made => Value::Missing,
+        }
     }
 
     fn number(&self, line: &str) -> Value<'static> {

@@ -1,15 +1,21 @@
-//! Which of a term's clauses the index looks up.
+//! Which clauses the index looks up, and in which order of fields.
+//!
+//! Each alternative of a condition has one clause that decides: a rare one over the whole set of terms, on as few fields
+//! as will do. What else it asks of the fields that are looked at anyway is asked too, as that costs little more and
+//! leaves fewer to ask for the fields that come later.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::schema::FieldId;
-use crate::witness::{Clause, Test, Witness, single_field};
+use crate::witness::{Alternative, Clause, Test};
 
-/// What a term's condition needs.
-pub(crate) struct Needs {
-    pub(crate) term: u32,
-    pub(crate) clauses: Vec<Clause>,
+/// What is looked up of the alternatives of one category.
+pub(crate) struct Choice {
+    /// The fields that are looked at, in this order.
+    pub(crate) fields: Vec<FieldId>,
+    /// For each alternative what must be found, by field; without any it is always a candidate.
+    pub(crate) clauses: Vec<Vec<Clause>>,
 }
 
 /// How good a clause is to look up, the best first. What an event costs is how many fields are looked at, and
@@ -22,118 +28,146 @@ enum Class {
     RarePart,
     /// An exact value that not most terms ask for.
     Shared,
-    /// A number or a truth, of which there are few.
-    RareFact,
+    /// A number or a truth, of which there are few, and that not most terms ask for.
+    Fact,
     /// A field that few terms need to be there.
     RareField,
     /// Any other.
     Common,
 }
 
-/// Chooses for each term, of one category, the clause that is looked up; `None` where there is none. Terms
-/// that never hold are left out.
-pub(crate) fn choose(terms: Vec<Needs>, shares: &Shares) -> Vec<(u32, Option<Clause>)> {
-    let terms: Vec<Needs> =
-        terms.into_iter().filter(|term| !term.clauses.iter().any(Vec::is_empty)).collect();
-    let mut options: Vec<Options> = terms
-        .into_iter()
-        .map(|Needs { term, clauses }| {
-            let best = clauses.iter().map(|clause| shares.class(clause)).min();
-            let clauses = clauses.into_iter().filter(|clause| Some(shares.class(clause)) == best).collect();
-            Options { term, class: best, clauses }
-        })
-        .collect();
-    // The best classes first, so that a field chosen for them serves the others as well.
-    let mut chosen: Vec<(u32, Option<Clause>)> = Vec::new();
-    options.sort_by_key(|options| options.class.map_or(u8::MAX, |class| class as u8));
-    while let Some(field) = most_asked(&options, shares) {
-        options.retain(|options| {
-            let on_field = options.clauses.iter().filter(|clause| single_field(clause) == Some(field));
-            let clause = on_field.min_by_key(|clause| shares.largest(clause));
-            chosen.extend(clause.map(|clause| (options.term, Some(clause.clone()))));
-            clause.is_none()
-        });
+/// How many fields are looked at before one more is worth it that may save looking at them.
+const WORTH_A_GATE: usize = 3;
+
+/// Chooses what is looked up of the alternatives of one category; `is_list` says which fields have many values.
+pub(crate) fn choose(
+    alternatives: &[&Alternative],
+    shares: &Shares,
+    is_list: impl Fn(FieldId) -> bool,
+) -> Choice {
+    let mut fields = deciding(alternatives, shares);
+    let gates = gates(alternatives, &is_list);
+    // One that decides nothing is another field to get, which has to save more than one.
+    if fields.len() >= WORTH_A_GATE {
+        fields.extend(&gates);
     }
-    // What is left needs several fields, or has nothing that can be looked up.
-    chosen.extend(options.into_iter().map(|options| {
-        let least = |clause: &Clause| (clause.len(), shares.largest(clause));
-        (options.term, options.clauses.into_iter().min_by_key(least))
-    }));
-    chosen
-}
-
-struct Options {
-    term: u32,
-    /// Of all its clauses the best; `None` without any.
-    class: Option<Class>,
-    /// Those of that class.
-    clauses: Vec<Clause>,
-}
-
-/// Returns the field by which most of the terms of the best class that is left can be looked up; of equal ones
-/// that of which the fewest terms share a value.
-fn most_asked(options: &[Options], shares: &Shares) -> Option<FieldId> {
-    let single = |options: &Options| options.clauses.iter().any(|clause| single_field(clause).is_some());
-    let best = options.iter().find(|options| single(options))?.class;
-    let mut asked: BTreeMap<FieldId, (usize, usize)> = BTreeMap::new();
-    for options in options.iter().filter(|options| options.class == best) {
-        let mut seen: Vec<FieldId> = Vec::new();
-        for clause in &options.clauses {
-            let Some(field) = single_field(clause).filter(|field| !seen.contains(field)) else { continue };
-            seen.push(field);
-            let entry = asked.entry(field).or_default();
-            entry.0 += 1;
-            entry.1 += shares.largest(clause);
+    let is_asked = |clause: &&Clause| fields.contains(&clause.field) && shares.class(clause) != Class::Common;
+    let is_gate = |clause: &&Clause| gates.contains(&clause.field) && fields.contains(&clause.field);
+    let clauses: Vec<Vec<Clause>> = alternatives
+        .iter()
+        .map(|own| own.clauses.iter().filter(|clause| is_asked(clause) || is_gate(clause)).cloned().collect())
+        .collect();
+    let mut asked: BTreeMap<FieldId, usize> = BTreeMap::new();
+    let mut searched: BTreeSet<FieldId> = BTreeSet::new();
+    for clause in clauses.iter().flatten() {
+        *asked.entry(clause.field).or_default() += 1;
+        if clause.tests.iter().any(|test| matches!(test, Test::Contains(_))) {
+            searched.insert(clause.field);
         }
     }
+    // What costs least comes first; of the same cost what tells many apart, so that few are left to ask for the next.
+    let mut fields: Vec<FieldId> = asked.keys().copied().collect();
+    let cost = |field: &FieldId| (!gates.contains(field), is_list(*field), searched.contains(field));
+    fields.sort_by_key(|field| (cost(field), Reverse(asked[field]), *field));
+    Choice { fields, clauses }
+}
+
+/// Returns the fields on which each alternative, where it can be, is decided.
+fn deciding(alternatives: &[&Alternative], shares: &Shares) -> BTreeSet<FieldId> {
+    let mut options: Vec<Options<'_>> =
+        alternatives.iter().filter_map(|own| Options::new(own, shares)).collect();
+    // The best classes first, so that a field chosen for them serves the others as well.
+    options.sort_by_key(|options| options.class);
+    let mut fields = BTreeSet::new();
+    while let Some(field) = most_asked(&options, shares) {
+        fields.insert(field);
+        options.retain(|options| options.clauses.iter().all(|clause| clause.field != field));
+    }
+    fields
+}
+
+/// Returns the fields that are looked at first: where half of the alternatives ask for one of some values, an event with
+/// another one is done with half of them for the price of one field.
+fn gates(alternatives: &[&Alternative], is_list: impl Fn(FieldId) -> bool) -> BTreeSet<FieldId> {
+    let mut asked: BTreeMap<FieldId, usize> = BTreeMap::new();
+    let is_exact = |clause: &&Clause| clause.tests.iter().all(|test| matches!(test, Test::Equal(_)));
+    let exact = alternatives.iter().flat_map(|own| &own.clauses).filter(is_exact);
+    exact.for_each(|clause| *asked.entry(clause.field).or_default() += 1);
+    asked.retain(|field, count| 2 * *count >= alternatives.len() && !is_list(*field));
+    asked.into_keys().collect()
+}
+
+/// The clauses of an alternative that are of its best class.
+struct Options<'a> {
+    class: Class,
+    clauses: Vec<&'a Clause>,
+}
+
+impl<'a> Options<'a> {
+    fn new(alternative: &'a Alternative, shares: &Shares) -> Option<Self> {
+        let class = alternative.clauses.iter().map(|clause| shares.class(clause)).min()?;
+        let of_class = |clause: &&Clause| shares.class(clause) == class;
+        Some(Options { class, clauses: alternative.clauses.iter().filter(of_class).collect() })
+    }
+}
+
+/// Returns the field by which most of the alternatives of the best class that is left can be looked up; of equal ones
+/// that of which the fewest terms share a value.
+fn most_asked(options: &[Options<'_>], shares: &Shares) -> Option<FieldId> {
+    let best = options.first()?.class;
+    let mut asked: BTreeMap<FieldId, (usize, usize)> = BTreeMap::new();
+    for clause in options.iter().filter(|options| options.class == best).flat_map(|options| &options.clauses)
+    {
+        let entry = asked.entry(clause.field).or_default();
+        entry.0 += 1;
+        entry.1 += shares.largest(clause);
+    }
     let order =
-        |(field, (terms, shared)): &(FieldId, (usize, usize))| (*terms, Reverse(*shared), Reverse(*field));
+        |(field, (count, shared)): &(FieldId, (usize, usize))| (*count, Reverse(*shared), Reverse(*field));
     asked.into_iter().max_by_key(order).map(|(field, _)| field)
 }
 
-/// How many terms, of all categories, ask for each witness.
+/// How many terms, of all categories, ask for each test of a field.
 #[derive(Default)]
 pub(crate) struct Shares {
     terms: usize,
-    counts: HashMap<Witness, usize>,
+    counts: HashMap<FieldId, HashMap<Test, usize>>,
 }
 
 impl Shares {
-    /// Counts another term.
-    pub(crate) fn count(&mut self, Needs { clauses, .. }: &Needs) {
+    /// Counts another term, by its alternatives.
+    pub(crate) fn count(&mut self, alternatives: &[Alternative]) {
         self.terms += 1;
-        let mut own: Vec<&Witness> = clauses.iter().flatten().collect();
+        let clauses = alternatives.iter().flat_map(|own| &own.clauses);
+        let mut own: Vec<(FieldId, &Test)> =
+            clauses.flat_map(|clause| clause.tests.iter().map(|test| (clause.field, test))).collect();
         own.sort();
         own.dedup();
-        for witness in own {
-            *self.counts.entry(witness.clone()).or_default() += 1;
+        for (field, test) in own {
+            *self.counts.entry(field).or_default().entry(test.clone()).or_default() += 1;
         }
     }
 
-    /// By how many terms the clause's most popular witness is asked for.
+    /// By how many terms the clause's most popular test is asked for.
     fn largest(&self, clause: &Clause) -> usize {
-        clause.iter().filter_map(|witness| self.counts.get(witness)).copied().max().unwrap_or(0)
+        let Some(counts) = self.counts.get(&clause.field) else { return 0 };
+        clause.tests.iter().filter_map(|test| counts.get(test)).copied().max().unwrap_or(0)
     }
 
     fn class(&self, clause: &Clause) -> Class {
         let shared = self.largest(clause);
         let rare = shared <= (self.terms / 16).max(16);
-        let parts = clause.iter().any(|witness| matches!(witness.test, Test::Contains(_)));
-        let fields = clause.iter().any(|witness| witness.test == Test::Present);
-        let facts = clause.iter().any(|witness| matches!(witness.test, Test::Fact(_)));
-        match (fields, parts) {
-            (false, _) if facts => {
-                if rare {
-                    Class::RareFact
-                } else {
-                    Class::Common
-                }
-            }
+        let common = shared > self.terms / 4 && !rare;
+        let has = |is: fn(&Test) -> bool| clause.tests.iter().any(is);
+        if has(|test| *test == Test::Present) {
+            return if rare { Class::RareField } else { Class::Common };
+        }
+        match (has(|test| matches!(test, Test::Fact(_))), has(|test| matches!(test, Test::Contains(_)))) {
+            _ if common => Class::Common,
+            (true, _) => Class::Fact,
             (false, false) if rare => Class::Rare,
             (false, true) if rare => Class::RarePart,
-            (false, _) if shared <= self.terms / 4 => Class::Shared,
-            (true, _) if rare => Class::RareField,
-            _ => Class::Common,
+            (false, _) => Class::Shared,
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! The first term of a sequence always counts, a later one only while a partial waits for it.
 
+use std::ops::Range;
+
 use crate::compile::Filter;
 use crate::engine::{Running, State};
 use crate::index::{Candidates, Index};
@@ -17,33 +19,36 @@ pub(crate) struct Dispatch {
     index: Index,
     /// The number of each program's first term; at the end, how many there are.
     first: Vec<usize>,
+    /// The number of each program's first relation, or of the next program's first term.
+    first_relation: Vec<usize>,
     /// For each term, its program.
     program: Vec<u32>,
-    /// A bit for each term: whether it counts.
-    armed: Vec<u64>,
     /// A bit for each program: whether the passing of time may decide something.
     waiting: Vec<u64>,
-    /// The terms that the current record may satisfy, whether they count or not.
+    /// The terms that count and that the current record may satisfy.
     found: Candidates,
 }
 
 impl Dispatch {
     pub(crate) fn new<R: Record>(programs: &[Running<R>]) -> Self {
         let mut first = vec![0];
+        let mut first_relation = Vec::new();
         let mut program = Vec::new();
         for (index, running) in programs.iter().enumerate() {
             program.resize(program.len() + filters(running).count(), index as u32);
             first.push(program.len());
+            first_relation.push(program.len() - running.relations.plans.len());
         }
         let mut dispatch = Dispatch {
-            index: Index::new(programs.iter().flat_map(filters)),
+            index: Index::new::<R>(programs.iter().flat_map(filters)),
             first,
-            armed: vec![0; program.len().div_ceil(64)],
+            first_relation,
             waiting: vec![0; programs.len().div_ceil(64)],
             program,
             found: Candidates::default(),
         };
         for (index, running) in programs.iter().enumerate() {
+            dispatch.arm_all(index, running);
             dispatch.arm(index, running);
         }
         dispatch
@@ -56,13 +61,19 @@ impl Dispatch {
 
     /// Returns the first program from `from` on of which the record may satisfy a term that counts.
     pub(crate) fn next(&self, from: usize) -> Option<usize> {
-        let term = self.found.next(*self.first.get(from)?, &self.armed)?;
+        let term = self.found.next(*self.first.get(from)?)?;
         Some(self.program[term] as usize)
     }
 
-    /// Returns whether the record may satisfy a term of a program's plan.
+    /// Returns whether the record may satisfy a term of a program's plan; of one that did not count when it was looked up,
+    /// that it does not.
     pub(crate) fn may(&self, program: usize, term: usize) -> bool {
         self.found.has(self.first[program] + term)
+    }
+
+    /// The same of what a relation of a program refers to; these are its last terms.
+    pub(crate) fn may_relate(&self, program: usize, relation: usize) -> bool {
+        self.found.has(self.first_relation[program] + relation)
     }
 
     /// Returns the first program from `from` on for which time may decide something.
@@ -80,41 +91,36 @@ impl Dispatch {
     /// Notes which terms of a program count now. To be called whenever it has seen a record or a time; what it
     /// does not wait for any longer may go unnoticed until then.
     pub(crate) fn arm<R: Record>(&mut self, program: usize, running: &Running<R>) {
-        let base = self.first[program];
-        let State::Sequence(sequence) = &running.state else {
-            for term in base..self.first[program + 1] {
-                put(&mut self.armed, term, true);
-            }
-            return;
-        };
-        let terms = sequence.plan.terms.len();
-        for term in 0..terms {
-            put(&mut self.armed, base + term, counts(sequence, term));
+        // What a relation is needed for counts from when it is known.
+        if !running.relations.plans.is_empty() {
+            self.arm_all(program, running);
         }
-        let mut relations = base + terms;
+        let State::Sequence(sequence) = &running.state else { return };
+        let related = |relation| running.relations.is_known(relation);
+        let base = self.first[program];
+        for (term, steps) in sequence.steps_of.iter().enumerate().filter(|(_, steps)| !steps.is_empty()) {
+            self.index.set_counting(base + term, counts(sequence, steps), related);
+        }
         if sequence.plan.until.is_some() {
             let begun = sequence.pending.iter().any(|stage| !stage.is_empty());
-            put(&mut self.armed, relations, begun);
-            relations += 1;
-        }
-        for term in relations..self.first[program + 1] {
-            put(&mut self.armed, term, true);
+            self.index.set_counting(base + sequence.plan.terms.len(), begun, related);
         }
         put(&mut self.waiting, program, sequence.waits_for_time());
     }
+
+    /// Has all terms of a program count, as what is no step of a sequence always does.
+    fn arm_all<R: Record>(&mut self, program: usize, running: &Running<R>) {
+        let related = |relation| running.relations.is_known(relation);
+        for term in self.first[program]..self.first[program + 1] {
+            self.index.set_counting(term, true, related);
+        }
+    }
 }
 
-/// Whether a term of a sequence's plan counts: it is missing or the first, or something waits for it.
-fn counts<R: Record>(sequence: &SequenceState<R>, term: usize) -> bool {
-    let plan = &sequence.plan;
-    let last = plan.steps.len() - 1;
-    let mut steps = plan.steps.iter().enumerate().filter(|(_, own)| **own == term).peekable();
-    if steps.peek().is_none() {
-        return true;
-    }
-    steps.any(|(step, _)| {
-        step == 0 || !sequence.pending[step - 1].is_empty() || (step == last && sequence.is_followed())
-    })
+/// Whether a term counts that is some steps of a sequence: one is the first, or something waits for it.
+fn counts<R: Record>(sequence: &SequenceState<R>, steps: &Range<usize>) -> bool {
+    let waits = |step: usize| step == 0 || !sequence.pending[step - 1].is_empty();
+    steps.clone().any(waits) || (steps.end == sequence.plan.steps.len() && sequence.is_followed())
 }
 
 /// The filters of a program's terms, in the order of their numbers.

@@ -27,7 +27,7 @@ pub struct Engine<R> {
     follow: bool,
     pub(crate) counters: Counters,
     /// Absent while programs are exchanged.
-    pub(crate) dispatch: Option<Dispatch>,
+    pub(crate) dispatch: Option<Box<Dispatch>>,
     events: u64,
     late: u64,
     serial: u64,
@@ -193,7 +193,7 @@ impl<R: Record> Engine<R> {
         if self.clock.observe(time) {
             self.pass(out);
         }
-        let mut dispatch = self.dispatch.take().unwrap_or_else(|| Dispatch::new(&self.programs));
+        let mut dispatch = self.dispatch.take().unwrap_or_else(|| Box::new(Dispatch::new(&self.programs)));
         dispatch.find(record);
         let mut next = dispatch.next(0);
         while let Some(index) = next {
@@ -211,7 +211,8 @@ impl<R: Record> Engine<R> {
     /// Shows a record to a program of which it may satisfy a term.
     fn show(&mut self, index: usize, record: &R, dispatch: &Dispatch, out: &mut Vec<Outcome<R>>) {
         let Running { state, relations, .. } = &mut self.programs[index];
-        relations.learn(record);
+        // What has just become known was not when the record was looked up.
+        let learned = relations.learn(record, |relation| dispatch.may_relate(index, relation));
         let related = |relation: usize, record: &R| relations.related(relation, record);
         match state {
             State::Event(filter) => {
@@ -221,7 +222,7 @@ impl<R: Record> Engine<R> {
             }
             State::Sample(sample) => sample.step(record, &related),
             State::Sequence(sequence) => {
-                let may = |term: usize| dispatch.may(index, term);
+                let may = |term: usize| learned || dispatch.may(index, term);
                 let seen = Shown { record, related: &related, may: &may };
                 let mut complete = std::mem::take(&mut self.complete);
                 sequence.step(seen, &mut self.store, &mut self.counters, &mut complete);
@@ -286,7 +287,7 @@ impl<R: Record> Engine<R> {
     /// Lets the time that has passed take effect.
     fn pass(&mut self, out: &mut Vec<Outcome<R>>) {
         let now = self.clock.now;
-        let mut dispatch = self.dispatch.take().unwrap_or_else(|| Dispatch::new(&self.programs));
+        let mut dispatch = self.dispatch.take().unwrap_or_else(|| Box::new(Dispatch::new(&self.programs)));
         let mut next = dispatch.next_waiting(0);
         while let Some(index) = next {
             next = dispatch.next_waiting(index + 1);
@@ -439,10 +440,16 @@ impl Relations {
         self.known = other.known;
     }
 
-    /// Remembers the record's process for each relation whose condition it satisfies.
-    fn learn<R: Record>(&mut self, record: &R) {
-        let Some(lineage) = &self.lineage else { return };
+    /// Remembers the record's process for each relation whose condition it satisfies, of those that it may; returns
+    /// whether a process was new to one.
+    fn learn<R: Record>(&mut self, record: &R, may: impl Fn(usize) -> bool) -> bool {
+        let Some(lineage) = &self.lineage else { return false };
+        let mut learned = false;
         for index in 0..self.plans.len() {
+            // The condition may itself refer to a relation before it.
+            if !learned && !may(index) {
+                continue;
+            }
             let related = |relation: usize, record: &R| self.related(relation, record);
             if !self.plans[index].filter.holds(&Context { record, bound: &[], related: &related }) {
                 continue;
@@ -454,6 +461,7 @@ impl Relations {
             let Some(entity) = entity else { continue };
             let known = &mut self.known[index];
             if known.set.insert(entity.clone()) {
+                learned = true;
                 known.bytes += entity.size();
                 known.order.push_back(entity);
                 while known.bytes > ENTITY_BYTES
@@ -464,17 +472,26 @@ impl Relations {
                 }
             }
         }
+        learned
+    }
+
+    /// Returns whether an event can have the relation: a process is known that it refers to.
+    pub(crate) fn is_known(&self, index: usize) -> bool {
+        !self.known[index].set.is_empty()
     }
 
     pub(crate) fn related<R: Record>(&self, index: usize, record: &R) -> bool {
         let Some(lineage) = &self.lineage else { return false };
+        if !self.is_known(index) {
+            return false;
+        }
         let known = &self.known[index].set;
         let is_known = |value: Value<'_>| part(value).is_some_and(|entity| known.contains(&entity));
         match self.plans[index].relation {
-            Relation::Event => record.get(lineage.entity).any(is_known),
-            Relation::Child => record.get(lineage.parent).any(is_known),
+            Relation::Event => record.any(lineage.entity, is_known),
+            Relation::Child => record.any(lineage.parent, is_known),
             Relation::Descendant => {
-                record.get(lineage.parent).any(is_known) || record.get(lineage.ancestry).any(is_known)
+                record.any(lineage.parent, is_known) || record.any(lineage.ancestry, is_known)
             }
         }
     }
@@ -489,7 +506,7 @@ impl Filter {
     pub(crate) fn is_of_category<R: Record>(&self, record: &R) -> bool {
         match &self.category {
             None => true,
-            Some(name) => record.category().any(|value| value.as_str() == Some(name)),
+            Some(name) => record.any_category(|value| value.as_str() == Some(name)),
         }
     }
 }

@@ -13,14 +13,13 @@ pub struct Filters {
     /// Each with the number of its program.
     filters: Vec<(usize, Filter)>,
     index: Index,
-    /// A bit for each filter.
-    all: Vec<u64>,
     found: Candidates,
 }
 
 impl Filters {
-    /// Gathers event queries; they are numbered as they come, from 0. A sequence or a sample matches no record.
-    pub fn new<'p>(programs: impl IntoIterator<Item = &'p Program>) -> Self {
+    /// Gathers event queries that are to be asked of records of a type; they are numbered as they come, from 0. A sequence
+    /// or a sample matches no record.
+    pub fn new<'p, R: Record>(programs: impl IntoIterator<Item = &'p Program>) -> Self {
         let filters: Vec<(usize, Filter)> = programs
             .into_iter()
             .enumerate()
@@ -29,12 +28,9 @@ impl Filters {
                 Plan::Sequence(_) | Plan::Sample(_) => None,
             })
             .collect();
-        Filters {
-            index: Index::new(filters.iter().map(|(_, filter)| filter)),
-            all: vec![u64::MAX; filters.len().div_ceil(64)],
-            found: Candidates::default(),
-            filters,
-        }
+        let mut index = Index::new::<R>(filters.iter().map(|(_, filter)| filter));
+        (0..filters.len()).for_each(|filter| index.set_counting(filter, true, |_| true));
+        Filters { index, found: Candidates::default(), filters }
     }
 
     /// Calls `each` with the number of each query that `record` matches, in order.
@@ -43,13 +39,11 @@ impl Filters {
             return;
         }
         self.index.find(record, &mut self.found);
-        let mut from = 0;
-        while let Some(at) = self.found.next(from, &self.all) {
+        for at in self.found.iter() {
             let (number, filter) = &self.filters[at];
             if filter.holds(&Context { record, bound: &[], related: &|_, _| false }) {
                 each(*number);
             }
-            from = at + 1;
         }
     }
 }

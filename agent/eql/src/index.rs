@@ -1,271 +1,158 @@
 //! Which terms an event may satisfy: all terms of all programs at once, by what their conditions need.
 //!
-//! Terms are kept apart by the event category that they name. Of what a term's condition needs, one clause is
-//! looked up: a rare one over the whole set of terms, wherever in the condition it stands, and on as few fields
-//! as will do. The index may name a term that the event does not satisfy; it never leaves one out that it does.
+//! Terms are kept apart by the event category that they name, and each category's are sieved by the event's fields. The
+//! index may name a term that the event does not satisfy; it never leaves one out that it does.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
-use aho_corasick::{AhoCorasick, MatchKind};
-
-use crate::choice::{Needs, Shares, choose};
+use crate::choice::{Shares, choose};
 use crate::compile::Filter;
-use crate::fold::folded;
 use crate::record::Record;
 use crate::schema::FieldId;
-use crate::value::Value;
-use crate::witness::{Test, clauses, fingerprint};
+use crate::sieve::{Scratch, Sieve};
+use crate::witness::{Alternative, Test, alternatives, text_fingerprint};
 
-/// A set of terms, by number: only the words of a bit set that are not empty.
-type Terms = Box<[(u32, u64)]>;
-
-/// The terms that an event may satisfy, by number.
-#[derive(Debug, Default)]
-pub(crate) struct Candidates(Vec<u64>);
-
-/// An index over terms.
+/// An index over terms, by number, some of which count now.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    categories: Vec<(Box<str>, Lookup)>,
-    /// The terms that name no category.
-    any: Lookup,
-    terms: usize,
+    categories: Vec<Category>,
+    /// For each term its alternatives. A term that never holds has none.
+    terms: Vec<Box<[Owned]>>,
+    scratch: Scratch,
 }
 
-/// The terms of one category.
+/// What may hold in the events of one category, or in those of any.
 #[derive(Debug, Default)]
-struct Lookup {
-    /// Terms of which nothing can be looked up.
-    open: Terms,
-    fields: Vec<FieldLookup>,
+struct Category {
+    /// The [fingerprint](text_fingerprint) of its name; `None` for events of any.
+    name: Option<u64>,
+    sieve: Sieve,
+    /// The term of each alternative in the sieve.
+    terms: Vec<u32>,
 }
 
+/// An alternative of a term.
 #[derive(Debug)]
-struct FieldLookup {
-    field: FieldId,
-    present: Terms,
-    equal: HashMap<u64, Terms, BuildHasherDefault<AsItIs>>,
-    parts: Option<Parts>,
+struct Owned {
+    /// Its category and its number there, or several.
+    places: Vec<(usize, u32)>,
+    /// The relations of the program that it needs.
+    relations: Vec<usize>,
 }
 
-/// Texts that a value may contain.
-#[derive(Debug)]
-struct Parts {
-    automaton: AhoCorasick,
-    /// For each of its patterns.
-    terms: Vec<Terms>,
-}
-
-/// The hash of a fingerprint: it is one already. Who sends events cannot add to the map.
+/// The terms that an event may satisfy, in order.
 #[derive(Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, fingerprint: u64) {
-        self.0 = fingerprint;
-    }
-}
+pub(crate) struct Candidates(Vec<u32>);
 
 impl Index {
-    /// Makes an index of terms, whose numbers are their places.
-    pub(crate) fn new<'f>(filters: impl Iterator<Item = &'f Filter>) -> Self {
-        let mut categories: Vec<(Option<&str>, Vec<Needs>)> = Vec::new();
-        let mut at: HashMap<Option<&str>, usize> = HashMap::new();
+    /// Makes an index of terms, whose numbers are their places. None of them counts yet.
+    pub(crate) fn new<'f, R: Record>(filters: impl Iterator<Item = &'f Filter>) -> Self {
+        let of_filters: Vec<(Option<u64>, Vec<Alternative>)> = filters
+            .map(|filter| (filter.category.as_deref().map(text_fingerprint), alternatives(&filter.condition)))
+            .collect();
         let mut shares = Shares::default();
-        let mut terms = 0;
-        for filter in filters {
-            let category = filter.category.as_deref();
-            let place = *at.entry(category).or_insert(categories.len());
-            if place == categories.len() {
-                categories.push((category, Vec::new()));
-            }
-            let needs = Needs { term: terms, clauses: clauses(&filter.condition) };
-            shares.count(&needs);
-            categories[place].1.push(needs);
-            terms += 1;
+        of_filters.iter().for_each(|(_, own)| shares.count(own));
+        let mut index = Index::default();
+        let mut asked: Vec<Vec<&Alternative>> = Vec::new();
+        let mut at: HashMap<Option<u64>, usize> = HashMap::new();
+        for (term, (name, own)) in (0..).zip(&of_filters) {
+            let owned = own.iter().map(|own| {
+                let names = match name {
+                    None => own.categories(R::category_field()).unwrap_or_else(|| vec![None]),
+                    named => vec![*named],
+                };
+                let places = names.into_iter().map(|name| {
+                    let category = *at.entry(name).or_insert_with(|| {
+                        index.categories.push(Category { name, ..Category::default() });
+                        asked.push(Vec::new());
+                        asked.len() - 1
+                    });
+                    index.categories[category].terms.push(term);
+                    asked[category].push(own);
+                    (category, asked[category].len() as u32 - 1)
+                });
+                Owned { places: places.collect(), relations: own.relations.clone() }
+            });
+            let owned = owned.collect();
+            index.terms.push(owned);
         }
-        let mut index = Index { terms: terms as usize, ..Index::default() };
-        for (category, terms) in categories {
-            let lookup = Lookup::new(terms, &shares);
-            match category {
-                Some(category) => index.categories.push((category.into(), lookup)),
-                None => index.any = lookup,
-            }
+        for (category, asked) in index.categories.iter_mut().zip(asked) {
+            category.sieve = Sieve::new(choose(&asked, &shares, R::is_list));
         }
         index
     }
 
-    /// Finds the terms that `record` may satisfy.
-    pub(crate) fn find<R: Record>(&self, record: &R, found: &mut Candidates) {
-        found.0.clear();
-        found.0.resize(self.terms.div_ceil(64), 0);
-        self.any.find(record, found);
-        if self.categories.is_empty() {
-            return;
+    /// Says whether a term counts: one that does not is not found. `related` says of a relation of its program whether an
+    /// event can have it.
+    pub(crate) fn set_counting(&mut self, term: usize, counts: bool, related: impl Fn(usize) -> bool) {
+        for Owned { places, relations } in &self.terms[term] {
+            let counts = counts && relations.iter().all(|relation| related(*relation));
+            for (category, number) in places {
+                self.categories[*category].sieve.set_counting(*number, counts);
+            }
         }
-        record.category().any(|value| {
-            if let Some(name) = value.as_str()
-                && let Some((_, lookup)) = self.categories.iter().find(|(own, _)| **own == *name)
-            {
-                lookup.find(record, found);
+    }
+
+    /// Finds the terms that count and that `record` may satisfy.
+    pub(crate) fn find<R: Record>(&mut self, record: &R, found: &mut Candidates) {
+        let Index { categories, scratch, .. } = self;
+        found.0.clear();
+        let mut sieved = 0;
+        let mut sieve = |name: Option<u64>| {
+            for category in categories.iter().filter(|category| category.name == name) {
+                category.sieve.find(record, scratch, |number| {
+                    let term = category.terms[number as usize];
+                    // A term's alternatives follow each other.
+                    if found.0.last() != Some(&term) {
+                        found.0.push(term);
+                    }
+                });
+                sieved += 1;
+            }
+        };
+        sieve(None);
+        record.any_category(|value| {
+            if let Some(name) = value.as_str() {
+                sieve(Some(text_fingerprint(name)));
             }
             false
         });
+        if sieved > 1 {
+            found.0.sort_unstable();
+            // A record may be of two categories, or name one twice.
+            found.0.dedup();
+        }
+    }
+}
+
+impl Alternative {
+    /// Returns the categories, by name, of which one must be an event's that satisfies this, if it says so.
+    fn categories(&self, category_field: Option<FieldId>) -> Option<Vec<Option<u64>>> {
+        let clause = self.clauses.iter().find(|clause| Some(clause.field) == category_field)?;
+        let name = |test: &Test| match test {
+            Test::Equal(fingerprint) => Some(Some(*fingerprint)),
+            _ => None,
+        };
+        clause.tests.iter().map(name).collect()
     }
 }
 
 impl Candidates {
     /// Returns whether a term is among them.
     pub(crate) fn has(&self, term: usize) -> bool {
-        self.0.get(term / 64).is_some_and(|word| word >> (term % 64) & 1 == 1)
+        self.0.binary_search(&(term as u32)).is_ok()
     }
 
-    /// Returns the first from `from` on that is also in `others`, a bit set.
-    pub(crate) fn next(&self, from: usize, others: &[u64]) -> Option<usize> {
-        let mut mask = u64::MAX << (from % 64);
-        for (at, (own, other)) in self.0.iter().zip(others).enumerate().skip(from / 64) {
-            let both = own & other & mask;
-            if both != 0 {
-                return Some(at * 64 + both.trailing_zeros() as usize);
-            }
-            mask = u64::MAX;
-        }
-        None
+    /// Returns the first from `from` on.
+    pub(crate) fn next(&self, from: usize) -> Option<usize> {
+        let at = self.0.partition_point(|term| (*term as usize) < from);
+        self.0.get(at).map(|term| *term as usize)
     }
 
-    fn add(&mut self, terms: &Terms) {
-        for (at, word) in terms {
-            self.0[*at as usize] |= word;
-        }
+    /// Returns all of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().map(|term| *term as usize)
     }
-}
-
-impl Lookup {
-    fn new(terms: Vec<Needs>, shares: &Shares) -> Self {
-        let mut open = Vec::new();
-        let mut fields: Vec<FieldTerms> = Vec::new();
-        for (term, chosen) in choose(terms, shares) {
-            let Some(clause) = chosen else {
-                open.push(term);
-                continue;
-            };
-            for witness in clause {
-                let at = fields.iter().position(|own| own.field == witness.field).unwrap_or_else(|| {
-                    fields.push(FieldTerms { field: witness.field, ..FieldTerms::default() });
-                    fields.len() - 1
-                });
-                match witness.test {
-                    Test::Equal(fingerprint) | Test::Fact(fingerprint) => {
-                        fields[at].equal.entry(fingerprint).or_default().push(term)
-                    }
-                    Test::Contains(text) => fields[at].parts.entry(text).or_default().push(term),
-                    Test::Present => fields[at].present.push(term),
-                }
-            }
-        }
-        Lookup { open: set(open), fields: fields.into_iter().map(FieldTerms::into_lookup).collect() }
-    }
-
-    fn find<R: Record>(&self, record: &R, found: &mut Candidates) {
-        found.add(&self.open);
-        for lookup in &self.fields {
-            let value = record.get(lookup.field);
-            if !value.is_missing() {
-                found.add(&lookup.present);
-                value.any(|value| {
-                    lookup.find(value, found);
-                    false
-                });
-            }
-        }
-    }
-}
-
-impl FieldLookup {
-    fn find(&self, value: Value<'_>, found: &mut Candidates) {
-        if !self.equal.is_empty()
-            && let Some(terms) = fingerprint(value).and_then(|fingerprint| self.equal.get(&fingerprint))
-        {
-            found.add(terms);
-        }
-        if let (Some(parts), Some(text)) = (&self.parts, value.as_str()) {
-            parts.find(text, found);
-        }
-    }
-}
-
-impl Parts {
-    fn new(texts: HashMap<Box<str>, Vec<u32>>) -> Option<Self> {
-        if texts.is_empty() {
-            return None;
-        }
-        let mut texts: Vec<(Box<str>, Vec<u32>)> = texts.into_iter().collect();
-        texts.sort();
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .ascii_case_insensitive(true)
-            .build(texts.iter().map(|(text, _)| text.as_bytes()))
-            .ok()?;
-        Some(Parts { automaton, terms: texts.into_iter().map(|(_, terms)| set(terms)).collect() })
-    }
-
-    fn find(&self, text: &str, found: &mut Candidates) {
-        // A character that is not ASCII may fold to one that is.
-        let folded = if text.is_ascii() { None } else { Some(folded(text)) };
-        for found_one in self.automaton.find_overlapping_iter(folded.as_deref().unwrap_or(text)) {
-            found.add(&self.terms[found_one.pattern().as_usize()]);
-        }
-    }
-}
-
-/// The terms that are looked up by one field, while they are gathered.
-#[derive(Default)]
-struct FieldTerms {
-    field: FieldId,
-    present: Vec<u32>,
-    equal: HashMap<u64, Vec<u32>>,
-    parts: HashMap<Box<str>, Vec<u32>>,
-}
-
-impl FieldTerms {
-    fn into_lookup(mut self) -> FieldLookup {
-        // An automaton of more than 2^31 states cannot be made; then a value is all that is asked for.
-        let everything: Vec<u32> = self.parts.values().flatten().copied().collect();
-        let parts = Parts::new(self.parts);
-        if parts.is_none() {
-            self.present.extend(everything);
-        }
-        FieldLookup {
-            field: self.field,
-            present: set(self.present),
-            equal: self.equal.into_iter().map(|(fingerprint, terms)| (fingerprint, set(terms))).collect(),
-            parts,
-        }
-    }
-}
-
-fn set(mut terms: Vec<u32>) -> Terms {
-    terms.sort_unstable();
-    let mut words: Vec<(u32, u64)> = Vec::new();
-    for term in terms {
-        let bit = 1 << (term % 64);
-        match words.last_mut() {
-            Some((at, word)) if *at == term / 64 => *word |= bit,
-            _ => words.push((term / 64, bit)),
-        }
-    }
-    words.into()
 }
 
 #[cfg(test)]
@@ -273,6 +160,7 @@ mod tests {
     use super::*;
     use crate::compile::{Options, Plan, Program};
     use crate::schema::Schema;
+    use crate::value::Value;
 
     /// A process event: action, name and command line.
     #[derive(Clone)]
@@ -305,13 +193,14 @@ mod tests {
         let programs: Vec<Program> = queries
             .map(|query| Program::new(&query, &mut schema, &Options::default()).expect("a query"))
             .collect();
-        let index = Index::new(programs.iter().map(|program| match &program.plan {
+        let mut index = Index::new::<Event>(programs.iter().map(|program| match &program.plan {
             Plan::Event(filter) => filter,
             _ => unreachable!("event queries"),
         }));
+        (0..programs.len()).for_each(|term| index.set_counting(term, true, |_| true));
         let mut found = Candidates::default();
         index.find(&Event(event), &mut found);
-        found.0.iter().map(|word| word.count_ones() as usize).sum()
+        found.0.len()
     }
 
     #[test]

@@ -211,11 +211,17 @@ impl Operand {
         context: &Context<'_, R>,
         mut test: impl FnMut(&str) -> bool,
     ) -> Option<bool> {
-        match self.field(context) {
-            Some(value) if value.is_missing() => None,
-            Some(value) => Some(value.any(|value| value.as_str().is_some_and(&mut test))),
-            None => self.value(context).any(|value| value.text().is_some_and(&mut test)),
-        }
+        let (record, id) = match self {
+            Operand::Field { step: None, id } => (context.record, id),
+            Operand::Field { step: Some(step), id } => (context.bound.get(*step)?, id),
+            _ => return self.value(context).any(|value| value.text().is_some_and(&mut test)),
+        };
+        let mut is_present = false;
+        let holds = record.any(*id, |value| {
+            is_present = true;
+            value.as_str().is_some_and(&mut test)
+        });
+        is_present.then_some(holds)
     }
 
     fn value<'c, R: Record>(&'c self, context: &Context<'c, R>) -> Computed<'c> {

@@ -16,6 +16,29 @@ pub trait Record: Clone {
     /// Returns what the event holds under `field`; an id that it does not know is `Missing`.
     fn get(&self, field: FieldId) -> Value<'_>;
 
+    /// Returns whether any single value under `field` satisfies `test`, which never sees `Missing` or `List`; no test is
+    /// made where there is no value. One that keeps its lists in another form need not make one for this.
+    fn any(&self, field: FieldId, test: impl FnMut(Value<'_>) -> bool) -> bool {
+        self.get(field).any(test)
+    }
+
+    /// Returns whether a category satisfies `test`.
+    fn any_category(&self, test: impl FnMut(Value<'_>) -> bool) -> bool {
+        self.category().any(test)
+    }
+
+    /// Returns the field, if there is one, whose values are always the record's categories. Conditions on it are then
+    /// looked up as categories are.
+    fn category_field() -> Option<FieldId> {
+        None
+    }
+
+    /// Returns whether records often have many values under `field`; such a field is looked at last.
+    fn is_list(field: FieldId) -> bool {
+        let _ = field;
+        false
+    }
+
     /// Returns about how many bytes a kept clone holds in memory; partials are bounded by the sum.
     fn weight(&self) -> usize;
 

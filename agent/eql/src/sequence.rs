@@ -8,6 +8,7 @@
 //! partials that could still be meant are kept, and the newest for which the condition holds goes on.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 use crate::compile::{SequencePlan, TermPlan};
 use crate::key::{self, Key, keys};
@@ -30,6 +31,8 @@ pub(crate) struct SequenceState<R> {
     /// Its index in the engine, which its partials carry.
     pub(crate) index: usize,
     pub(crate) plan: SequencePlan,
+    /// For each term, the steps that it is: none of a missing term, several where it has runs.
+    pub(crate) steps_of: Box<[Range<usize>]>,
     /// For each step but the last: the partials that wait for the next one.
     pub(crate) pending: Vec<HashMap<Key, Candidates>>,
     /// For each step: whether partials that satisfied it are kept side by side.
@@ -96,6 +99,7 @@ impl<R: Record> SequenceState<R> {
         let follows = follow && steps >= 2 && plan.maxspan.is_some() && !last_is_missing;
         SequenceState {
             index,
+            steps_of: (0..plan.terms.len()).map(|term| steps_of(&plan, term)).collect(),
             pending: (1..steps).map(|_| HashMap::new()).collect(),
             keeps_all,
             deadlines: VecDeque::new(),
@@ -622,6 +626,13 @@ impl Candidates {
         };
         one.into_iter().chain(many.into_iter().flatten())
     }
+}
+
+/// The steps that a term of a plan is; they follow each other.
+fn steps_of(plan: &SequencePlan, term: usize) -> Range<usize> {
+    let is_of = |step: &usize| *step == term;
+    let first = plan.steps.iter().position(is_of).unwrap_or(0);
+    first..first + plan.steps.iter().filter(|step| is_of(step)).count()
 }
 
 /// An event that is shown to a sequence.

@@ -1,26 +1,38 @@
 //! What an event must have for a condition to hold, as far as an index can look it up.
 //!
-//! The analysis may only weaken: whatever satisfies the condition satisfies every one of its clauses. What it
-//! does not understand gives no clause.
+//! The analysis may only weaken: whatever satisfies the condition satisfies all clauses of one of its alternatives.
+//! What it does not understand gives no clause.
 
 use regex::Regex;
 
 use crate::ast::Comparison;
 use crate::fold::folded;
 use crate::function::Computed;
+use crate::parts::LEAST_PART;
 use crate::predicate::{Node, NodeKind, Operand};
 use crate::regular;
 use crate::schema::FieldId;
 use crate::value::Value;
 use crate::wildcard::Needed;
 
-/// A test of one field that an index answers for all conditions at once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Witness {
-    pub(crate) field: FieldId,
-    pub(crate) test: Test,
+/// One of the ways in which a condition may hold. It may be empty, which says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Alternative {
+    /// What must be found, all of it; no two on the same field.
+    pub(crate) clauses: Vec<Clause>,
+    /// The relations of the program that the event must have.
+    pub(crate) relations: Vec<usize>,
 }
 
+/// Tests of one field of which one at least holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Clause {
+    pub(crate) field: FieldId,
+    /// Sorted.
+    pub(crate) tests: Vec<Test>,
+}
+
+/// A test of a field that an index answers for all conditions at once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Test {
     /// A text has this [fingerprint](text_fingerprint).
@@ -33,47 +45,128 @@ pub(crate) enum Test {
     Present,
 }
 
-/// Witnesses of which one at least holds if the condition does. Without any the condition never holds.
-pub(crate) type Clause = Vec<Witness>;
+/// How many alternatives a condition is taken apart into at most. What would make more is asked less exactly.
+const MOST_ALTERNATIVES: usize = 16;
 
-/// A shorter text than this says too little of a value that contains it.
-const LEAST_PART: usize = 3;
-
-/// How many clauses at most are made of alternatives that ask for different fields, and how many witnesses one may have.
-const MOST_MIXED: usize = 4;
-const MOST_WITNESSES: usize = 256;
-
-/// Returns the clauses of a condition.
-pub(crate) fn clauses(condition: &Node) -> Vec<Clause> {
+/// Returns the alternatives of a condition; without any it never holds.
+pub(crate) fn alternatives(condition: &Node) -> Vec<Alternative> {
+    let on_one =
+        |clause: Option<Clause>| vec![Alternative { clauses: Vec::from_iter(clause), relations: Vec::new() }];
     match &condition.kind {
-        NodeKind::Constant(true) | NodeKind::IsNull(_) | NodeKind::Relation(_) => Vec::new(),
-        NodeKind::Constant(false) => vec![Vec::new()],
-        NodeKind::And(nodes) => nodes.iter().flat_map(clauses).collect(),
-        NodeKind::Or(nodes) => either(nodes.iter().map(clauses).collect()),
+        NodeKind::Constant(true) | NodeKind::IsNull(_) => on_one(None),
+        NodeKind::Constant(false) => Vec::new(),
+        NodeKind::Relation(relation) => vec![Alternative { clauses: Vec::new(), relations: vec![*relation] }],
+        NodeKind::And(nodes) => all(nodes.iter().map(alternatives).collect()),
+        NodeKind::Or(nodes) => any(nodes.iter().flat_map(alternatives).collect()),
         NodeKind::Not(node) => negated(node),
         NodeKind::Texts(operand, set) => {
-            on(operand, |field| set.texts().map(|text| equal(field, text_fingerprint(text))).collect())
+            on_one(on(operand, || set.texts().map(|text| Test::Equal(text_fingerprint(text))).collect()))
         }
         NodeKind::Wildcards(operand, patterns) => {
-            on(operand, |field| patterns.iter().map(|pattern| needed(field, pattern.needed())).collect())
+            on_one(on(operand, || patterns.iter().map(|pattern| needed(pattern.needed())).collect()))
         }
         NodeKind::Regexes(operand, regexes) => {
-            on(operand, |field| regexes.iter().flat_map(|regex| begins(field, regex)).collect())
+            on_one(on(operand, || regexes.iter().flat_map(begins).collect()))
         }
-        NodeKind::Networks(operand, _) => on(operand, |field| vec![present(field)]),
-        NodeKind::Truth(operand) => on(operand, |field| vec![fact(field, bool_fingerprint(true))]),
-        NodeKind::Compare { optional: true, .. } => Vec::new(),
-        NodeKind::Compare { operator, left, right, optional: false } => compared(*operator, left, right),
-        NodeKind::In { value, list, .. } => on(value, |field| {
-            let entries: Option<Clause> = list
+        NodeKind::Networks(operand, _) => on_one(on(operand, || vec![Test::Present])),
+        NodeKind::Truth(operand) => on_one(on(operand, || vec![Test::Fact(bool_fingerprint(true))])),
+        NodeKind::Compare { optional: true, .. } => on_one(None),
+        NodeKind::Compare { operator, left, right, optional: false } => all(compared(*operator, left, right)),
+        NodeKind::In { value, list, .. } => on_one(on(value, || {
+            let entries: Option<Vec<Test>> = list
                 .iter()
                 .map(|entry| match entry {
-                    Operand::Constant(constant) => equal_to(field, constant),
+                    Operand::Constant(constant) => equal_to(constant),
                     _ => None,
                 })
                 .collect();
-            entries.unwrap_or_else(|| vec![present(field)])
-        }),
+            entries.unwrap_or_else(|| vec![Test::Present])
+        })),
+    }
+}
+
+/// The alternatives of a condition that holds where all of several do.
+fn all(mut conditions: Vec<Vec<Alternative>>) -> Vec<Alternative> {
+    // Those that are exact cost nothing, so that there is room for the others.
+    conditions.sort_by_key(Vec::len);
+    let mut all = vec![Alternative::default()];
+    for own in conditions {
+        let own = if all.len() * own.len() <= MOST_ALTERNATIVES { own } else { vec![common(own)] };
+        all = all.iter().flat_map(|before| own.iter().map(|own| before.and(own))).collect();
+    }
+    all
+}
+
+/// The alternatives of a condition that holds where one of several does.
+fn any(alternatives: Vec<Alternative>) -> Vec<Alternative> {
+    let mut any: Vec<Alternative> = Vec::new();
+    for own in alternatives {
+        let same =
+            any.iter_mut().find(|other| own.only_field().is_some() && other.only_field() == own.only_field());
+        match same {
+            // Values of one field are one question.
+            Some(other) => *other = common(vec![std::mem::take(other), own]),
+            None => any.push(own),
+        }
+    }
+    let says_nothing = |own: &Alternative| own.clauses.is_empty() && own.relations.is_empty();
+    if any.len() > MOST_ALTERNATIVES || any.iter().any(says_nothing) {
+        return vec![common(any)];
+    }
+    any
+}
+
+/// What all of several alternatives have in common: of a field that all ask for, the tests of all.
+fn common(alternatives: Vec<Alternative>) -> Alternative {
+    let mut alternatives = alternatives.into_iter();
+    let mut common = alternatives.next().unwrap_or_default();
+    common.relations.clear();
+    for other in alternatives {
+        common.clauses.retain_mut(|clause| {
+            let Some(own) = other.clauses.iter().find(|own| own.field == clause.field) else { return false };
+            clause.tests.extend_from_slice(&own.tests);
+            clause.tests.sort();
+            clause.tests.dedup();
+            true
+        });
+    }
+    common
+}
+
+impl Alternative {
+    /// Both of them. Of two clauses on one field the one stays that fewer values pass.
+    fn and(&self, other: &Alternative) -> Alternative {
+        let mut both = self.clone();
+        both.relations.extend(&other.relations);
+        for clause in &other.clauses {
+            match both.clauses.iter_mut().find(|own| own.field == clause.field) {
+                Some(own) if own.weakness() > clause.weakness() => *own = clause.clone(),
+                Some(_) => {}
+                None => both.clauses.push(clause.clone()),
+            }
+        }
+        both
+    }
+
+    /// Returns the field of its only clause, where it asks for nothing else.
+    fn only_field(&self) -> Option<FieldId> {
+        match (&self.clauses[..], &self.relations[..]) {
+            ([clause], []) => Some(clause.field),
+            _ => None,
+        }
+    }
+}
+
+impl Clause {
+    /// The weakest kind of test, then how many there are: the smaller, the less holds by chance.
+    fn weakness(&self) -> (u8, usize) {
+        let weakest = self.tests.iter().map(|test| match test {
+            Test::Equal(_) => 0,
+            Test::Contains(_) => 1,
+            Test::Fact(_) => 2,
+            Test::Present => 3,
+        });
+        (weakest.max().unwrap_or(0), self.tests.len())
     }
 }
 
@@ -90,9 +183,11 @@ pub(crate) fn fingerprint(value: Value<'_>) -> Option<u64> {
 
 /// Returns a number that texts which are equal in some case have in common; others have it seldom.
 pub(crate) fn text_fingerprint(text: &str) -> u64 {
-    // A character that is not ASCII may fold to one that is: the Kelvin sign is a k.
-    let folded = if text.is_ascii() { None } else { Some(folded(text)) };
-    let bytes = folded.as_deref().unwrap_or(text).as_bytes();
+    folded_fingerprint(folded(text).as_bytes())
+}
+
+/// The same of a text that is folded already but for ASCII letters.
+pub(crate) fn folded_fingerprint(bytes: &[u8]) -> u64 {
     // A bit that is set in every lower-case letter makes the case alike, and a few other characters.
     const CASE: u64 = 0x2020_2020_2020_2020;
     let mut state = mix(0, bytes.len() as u64);
@@ -120,138 +215,73 @@ fn bool_fingerprint(value: bool) -> u64 {
 }
 
 /// What has the value of a constant; `None` if nothing can be looked up.
-fn equal_to(field: FieldId, constant: &Computed<'_>) -> Option<Witness> {
+fn equal_to(constant: &Computed<'_>) -> Option<Test> {
     match constant {
-        Computed::Str(text) => Some(equal(field, text_fingerprint(text))),
-        Computed::Int(number) => Some(fact(field, number_fingerprint(*number as f64))),
-        Computed::Float(number) => Some(fact(field, number_fingerprint(*number))),
-        Computed::Bool(value) => Some(fact(field, bool_fingerprint(*value))),
+        Computed::Str(text) => Some(Test::Equal(text_fingerprint(text))),
+        Computed::Int(number) => Some(Test::Fact(number_fingerprint(*number as f64))),
+        Computed::Float(number) => Some(Test::Fact(number_fingerprint(*number))),
+        Computed::Bool(value) => Some(Test::Fact(bool_fingerprint(*value))),
         Computed::Null | Computed::Many(_) => None,
     }
 }
 
-/// The clause that `clause` makes of an operand that is a field of the event itself.
-fn on(operand: &Operand, clause: impl FnOnce(FieldId) -> Clause) -> Vec<Clause> {
-    match operand {
-        Operand::Field { step: None, id } => vec![clause(*id)],
-        _ => Vec::new(),
-    }
+/// The clause of an operand that is a field of the event itself.
+fn on(operand: &Operand, tests: impl FnOnce() -> Vec<Test>) -> Option<Clause> {
+    let Operand::Field { step: None, id } = operand else { return None };
+    let mut tests = tests();
+    tests.sort();
+    tests.dedup();
+    Some(Clause { field: *id, tests })
 }
 
-fn compared(operator: Comparison, left: &Operand, right: &Operand) -> Vec<Clause> {
+/// What each side of a comparison must be.
+fn compared(operator: Comparison, left: &Operand, right: &Operand) -> Vec<Vec<Alternative>> {
     let constant = match (left, right) {
         (Operand::Constant(constant), _) | (_, Operand::Constant(constant)) => Some(constant),
         _ => None,
     };
-    let of = |operand| {
-        on(operand, |field| match (operator, constant) {
-            (Comparison::Equal, Some(constant)) => {
-                vec![equal_to(field, constant).unwrap_or_else(|| present(field))]
-            }
-            // A comparison with nothing is false.
-            _ => vec![present(field)],
-        })
+    let test = match (operator, constant) {
+        (Comparison::Equal, Some(constant)) => equal_to(constant),
+        _ => None,
     };
-    of(left).into_iter().chain(of(right)).collect()
+    // A comparison with nothing is false.
+    let of = |operand| on(operand, || vec![test.clone().unwrap_or(Test::Present)]);
+    let side = |operand| vec![Alternative { clauses: Vec::from_iter(of(operand)), relations: Vec::new() }];
+    vec![side(left), side(right)]
 }
 
-fn negated(condition: &Node) -> Vec<Clause> {
+fn negated(condition: &Node) -> Vec<Alternative> {
     match &condition.kind {
-        NodeKind::Constant(true) => vec![Vec::new()],
-        NodeKind::Not(node) => clauses(node),
-        NodeKind::Or(nodes) => nodes.iter().flat_map(negated).collect(),
-        NodeKind::And(nodes) => either(nodes.iter().map(negated).collect()),
-        NodeKind::IsNull(operand) => on(operand, |field| vec![present(field)]),
-        _ => Vec::new(),
+        NodeKind::Constant(true) => Vec::new(),
+        NodeKind::Not(node) => alternatives(node),
+        NodeKind::Or(nodes) => all(nodes.iter().map(negated).collect()),
+        NodeKind::And(nodes) => any(nodes.iter().flat_map(negated).collect()),
+        NodeKind::IsNull(operand) => {
+            let clause = on(operand, || vec![Test::Present]);
+            vec![Alternative { clauses: Vec::from_iter(clause), relations: Vec::new() }]
+        }
+        _ => vec![Alternative::default()],
     }
-}
-
-/// The clauses of a condition that holds where one of several does.
-fn either(mut branches: Vec<Vec<Clause>>) -> Vec<Clause> {
-    branches.retain(|clauses| !clauses.iter().any(Vec::is_empty));
-    let Some((first, others)) = branches.split_first() else { return vec![Vec::new()] };
-    // What all branches ask of one field is one clause on that field.
-    let mut joined: Vec<Clause> = first
-        .iter()
-        .filter_map(|clause| {
-            let field = single_field(clause)?;
-            let mut union = clause.clone();
-            for branch in others {
-                union.extend_from_slice(branch.iter().find(|clause| single_field(clause) == Some(field))?);
-            }
-            Some(union)
-        })
-        .collect();
-    // Else each branch may be looked up by something else: in turn the strongest that each has, the second, and so on,
-    // for what is strong by itself may be what everybody asks for. What is joined is not asked again.
-    let done: Vec<Option<FieldId>> = joined.iter().map(single_field).collect();
-    for branch in &mut branches {
-        branch.retain(|clause| single_field(clause).is_none_or(|field| !done.contains(&Some(field))));
-        branch.sort_by_key(rank);
-    }
-    for turn in 0..branches.iter().map(Vec::len).max().unwrap_or(0).min(MOST_MIXED) {
-        let mixed: Option<Vec<&Clause>> =
-            branches.iter().map(|clauses| clauses.get(turn).or(clauses.last())).collect();
-        let mixed: Option<Clause> = mixed.map(|clauses| clauses.into_iter().flatten().cloned().collect());
-        joined.extend(mixed.filter(|clause| clause.len() <= MOST_WITNESSES));
-    }
-    for clause in &mut joined {
-        clause.sort();
-        clause.dedup();
-    }
-    joined
-}
-
-/// Returns the field that all witnesses of a clause are about.
-pub(crate) fn single_field(clause: &Clause) -> Option<FieldId> {
-    let field = clause.first()?.field;
-    clause.iter().all(|witness| witness.field == field).then_some(field)
-}
-
-/// The weakest kind of test in a clause, then how many there are: the smaller, the less holds by chance.
-fn rank(clause: &Clause) -> (u8, usize) {
-    let weakest = clause.iter().map(|witness| match witness.test {
-        Test::Equal(_) => 0,
-        Test::Contains(_) => 1,
-        Test::Fact(_) => 2,
-        Test::Present => 3,
-    });
-    (weakest.max().unwrap_or(0), clause.len())
-}
-
-fn equal(field: FieldId, fingerprint: u64) -> Witness {
-    Witness { field, test: Test::Equal(fingerprint) }
-}
-
-fn fact(field: FieldId, fingerprint: u64) -> Witness {
-    Witness { field, test: Test::Fact(fingerprint) }
 }
 
 /// What a text must have that matches a regular expression.
-fn begins(field: FieldId, regex: &Regex) -> Clause {
+fn begins(regex: &Regex) -> Vec<Test> {
     match regular::needed(regex) {
-        Some(texts) if texts.iter().all(|text| text.len() >= LEAST_PART) => {
-            let mut clause: Clause = texts.iter().map(|text| contains(field, text)).collect();
-            clause.sort();
-            clause.dedup();
-            clause
-        }
-        _ => vec![present(field)],
+        Some(texts) => texts.iter().map(|text| contains(text)).collect(),
+        None => vec![Test::Present],
     }
 }
 
-fn contains(field: FieldId, text: &str) -> Witness {
-    Witness { field, test: Test::Contains(folded(text).into()) }
-}
-
-fn present(field: FieldId) -> Witness {
-    Witness { field, test: Test::Present }
-}
-
-fn needed(field: FieldId, needed: Needed<'_>) -> Witness {
+fn needed(needed: Needed<'_>) -> Test {
     match needed {
-        Needed::Whole(text) => equal(field, text_fingerprint(text)),
-        Needed::Part(text) if text.len() >= LEAST_PART => contains(field, &text),
-        Needed::Part(_) => present(field),
+        Needed::Whole(text) => Test::Equal(text_fingerprint(text)),
+        Needed::Part(text) => contains(&text),
     }
+}
+
+/// That a value contains a text; of one that is too short, that there is a value.
+fn contains(text: &str) -> Test {
+    // Folding may make a text shorter.
+    let text = folded(text);
+    if text.len() >= LEAST_PART { Test::Contains(text.into()) } else { Test::Present }
 }

@@ -96,6 +96,49 @@ proptest! {
         prop_assert_eq!(actual, expected, "{:?}", indexed);
     }
 
+    /// A relation is known from the event on that makes it so, whatever the index looks up: what a query with one finds is
+    /// what remembering each process finds, in an event query and in a sequence alike.
+    #[test]
+    fn relations_and_full_scan(
+        (own, other, documents) in (condition(), condition(), prop::collection::vec(document(), 0..12)),
+        word in prop::sample::select(vec!["and", "or"]),
+        relation in prop::sample::select(vec!["descendant", "child", "event"]),
+    ) {
+        let failed = |query: &str, reason: &dyn std::fmt::Debug| TestCaseError::fail(format!("{query}: {reason:?}"));
+        let (category, condition) = own.split_once(" where ").expect("an event query");
+        let query = format!("{category} where ({condition}) {word} {relation} of [{other}]");
+        let holding = |query: &str| support::matching(query, &documents).map_err(|d| failed(query, &d));
+        let (own, meant, of_category) = (holding(&own)?, holding(&other)?, holding(&format!("{category} where true"))?);
+        let mut known: BTreeSet<String> = BTreeSet::new();
+        let mut expected = Vec::new();
+        for (at, document) in documents.iter().enumerate() {
+            let texts = |field: &str| -> Vec<String> {
+                let listed = match &document[field] {
+                    Value::Array(values) => values.clone(),
+                    single => vec![single.clone()],
+                };
+                listed.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            };
+            if meant[at] {
+                known.extend(texts("entity").into_iter().next());
+            }
+            let fields: &[&str] = match relation {
+                "event" => &["entity"],
+                "child" => &["parent"],
+                _ => &["parent", "ancestry"],
+            };
+            let related = fields.iter().flat_map(|field| texts(field)).any(|entity| known.contains(&entity));
+            let holds = if word == "and" { own[at] && related } else { own[at] || related };
+            if of_category[at] && holds {
+                expected.push(vec![document["id"].as_i64().unwrap_or(-2)]);
+            }
+        }
+        for query in [query.clone(), format!("sequence with maxspan=9ms [{query}] until [any where false]")] {
+            let actual = support::hunt(&query, &documents).map_err(|d| failed(&query, &d))?;
+            prop_assert_eq!(&actual, &expected, "{}", query);
+        }
+    }
+
     /// Programs that are exchanged for the same ones, in another order and at any moments, find the same.
     #[test]
     fn reloading_changes_nothing(
@@ -232,6 +275,7 @@ fn condition() -> impl Strategy<Value = String> {
         "",
         "9",
         "bin",
+        "\u{212a}",
     ]);
     let list = prop::collection::vec(text.clone().prop_map(|text| format!("{text:?}")), 1..4)
         .prop_map(|texts| texts.join(", "));
@@ -262,6 +306,8 @@ fn condition() -> impl Strategy<Value = String> {
         1 => Just("flag == true".to_owned()),
         1 => Just("flag".to_owned()),
         1 => Just("length(name) > 3".to_owned()),
+        1 => prop::sample::select(vec!["event_type == \"process\"", "event_type : (\"NET*\", \"Process\")"])
+            .prop_map(str::to_owned),
         1 => Just("true".to_owned()),
         1 => Just("false".to_owned()),
     ];
@@ -305,8 +351,10 @@ fn document() -> impl Strategy<Value = Value> {
             1 => prop::collection::vec(value, 0..3).prop_map(Value::from),
         ]
     };
+    // As a parent may be called.
+    let process = prop::sample::select(vec!["curl", "Curl", "/bin/sh", "9"]).prop_map(Value::from);
     let category = prop_oneof![
-        4 => prop::sample::select(vec![json!("process"), json!("network"), json!("file")]),
+        4 => prop::sample::select(vec![json!("process"), json!("network"), json!("file"), json!("PROCESS")]),
         1 => Just(json!(["process", "network"])),
         1 => Just(Value::Null),
     ];
@@ -317,11 +365,13 @@ fn document() -> impl Strategy<Value = Value> {
         optional(prop_oneof![text, number.clone()].boxed()),
         optional(number.boxed()),
         optional(any::<bool>().prop_map(Value::from).boxed()),
+        optional(process.clone().boxed()),
+        prop::collection::vec(process, 0..3),
     );
     (category, fields, 0..1000i64, 0..3i64).prop_map(
-        |(category, (name, parent, args, line, n, flag), id, time)| {
+        |(category, (name, parent, args, line, n, flag, entity, ancestry), id, time)| {
             json!({
-                "id": id, "@timestamp": time, "event_type": category,
+                "id": id, "@timestamp": time, "event_type": category, "entity": entity, "ancestry": ancestry,
                 "name": name, "parent": parent, "args": args, "line": line, "n": n, "flag": flag,
             })
         },

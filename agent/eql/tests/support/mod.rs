@@ -19,6 +19,16 @@ pub(crate) struct Inner {
     fields: Vec<Vec<Scalar>>,
 }
 
+/// The field of the category, the first of each schema.
+const CATEGORY: FieldId = FieldId(0);
+
+/// Returns a schema for documents.
+fn schema() -> Schema {
+    let mut schema = Schema::new();
+    assert_eq!(schema.intern("event_type"), CATEGORY);
+    schema
+}
+
 impl Event {
     pub(crate) fn new(document: serde_json::Value, schema: &Schema) -> Self {
         let time = document["@timestamp"].as_i64().unwrap_or(0).saturating_mul(1_000_000);
@@ -49,6 +59,14 @@ impl Record for Event {
         }
     }
 
+    fn category_field() -> Option<FieldId> {
+        Some(CATEGORY)
+    }
+
+    fn is_list(field: FieldId) -> bool {
+        field.index() % 3 == 1
+    }
+
     fn weight(&self) -> usize {
         256
     }
@@ -65,7 +83,7 @@ pub(crate) fn options() -> Options {
 /// Runs a query over documents and returns the ids of each match, -1 in the slot of a missing event.
 #[allow(dead_code, reason = "not every test that shares this module needs it")]
 pub(crate) fn hunt(query: &str, documents: &[serde_json::Value]) -> Result<Vec<Vec<i64>>, Vec<Diagnostic>> {
-    let mut schema = Schema::new();
+    let mut schema = schema();
     let program = Program::new(query, &mut schema, &options())?;
     let mut engine = Engine::new(EngineOptions::default());
     engine.add(program);
@@ -88,7 +106,7 @@ pub(crate) fn hunt(query: &str, documents: &[serde_json::Value]) -> Result<Vec<V
 /// Returns for each document whether it satisfies an event query, which is asked of it alone.
 #[allow(dead_code, reason = "not every test that shares this module needs it")]
 pub(crate) fn matching(query: &str, documents: &[serde_json::Value]) -> Result<Vec<bool>, Vec<Diagnostic>> {
-    let mut schema = Schema::new();
+    let mut schema = schema();
     let program = Program::new(query, &mut schema, &options())?;
     let events = documents.iter().map(|document| Event::new(document.clone(), &schema));
     Ok(events.map(|event| program.matches(&event)).collect())
@@ -102,7 +120,7 @@ pub(crate) fn hunt_reloading(
     documents: &[serde_json::Value],
     moments: &[usize],
 ) -> Result<Vec<(usize, Vec<i64>)>, Vec<Diagnostic>> {
-    let mut schema = Schema::new();
+    let mut schema = schema();
     let programs: Result<Vec<Program>, _> =
         queries.iter().map(|query| Program::new(query, &mut schema, &options())).collect();
     let programs = programs?;
