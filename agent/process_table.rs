@@ -213,9 +213,11 @@ impl ProcessTable {
             self.adopt(id, &parent);
         }
         let index = self.ensure(host, id, child, at);
-        if self.store.get(id).versions[index].process.args_count().is_none() {
-            // No message repeats what a child has of its parent's image.
-            let invocation = parent.process.invocation.clone();
+        // One that is entered now has what no message repeats of its parent's image; one that was known may not.
+        let own = &self.store.get(id).versions[index].process;
+        let invocation = &parent.process.invocation;
+        if own.args_count().is_none() && (own.invocation.is_some() || invocation.is_some()) {
+            let invocation = invocation.clone();
             self.store.update(id, |instance| {
                 let version = &mut instance.versions[index];
                 let mut copy = Process::clone(&version.process);
@@ -411,6 +413,7 @@ impl ProcessTable {
             forker,
         };
         let mut process = self.images.bare(image);
+        process.invocation = instance.forker.as_ref().and_then(|forker| forker.process.invocation.clone());
         identify(&mut process, &instance, parent.as_ref());
         instance.versions.push(Version {
             from: begun,
