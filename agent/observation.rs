@@ -297,11 +297,13 @@ pub struct Document {
 
 impl Document {
     /// Returns whether the document itself holds something under `field`.
+    #[inline]
     pub fn has(&self, field: FieldId) -> bool {
         self.values.has(field)
     }
 
     /// Returns what the document itself holds under `field`.
+    #[inline]
     pub fn get(&self, field: FieldId) -> Value<'_> {
         self.values.get(field, &self.line)
     }

@@ -110,14 +110,16 @@ pub(super) struct NamedProcess<'a> {
 
 /// Returns whether a document is an alert, or one of those that follow an alert of this sensor.
 pub(super) fn is_alert(document: &Document) -> bool {
-    has(document, EVENT_KIND, "alert") || has(document, EVENT_KIND, "enrichment")
+    let kind = document.get(EVENT_KIND);
+    is(kind, "alert") || is(kind, "enrichment")
 }
 
 pub(super) fn category(document: &Document) -> Category {
+    let category = document.get(EVENT_CATEGORY);
     match () {
-        () if has(document, EVENT_CATEGORY, "process") => Category::Process,
-        () if has(document, EVENT_CATEGORY, "network") => Category::Network,
-        () if has(document, EVENT_CATEGORY, "host") && document.has(LOSS) => Category::Loss,
+        () if is(category, "process") => Category::Process,
+        () if is(category, "network") => Category::Network,
+        () if is(category, "host") && document.has(LOSS) => Category::Loss,
         () => Category::Other,
     }
 }
@@ -325,17 +327,14 @@ fn ancestry(document: &Document) -> Arc<[Scalar]> {
 
 /// What a document is about: by Elastic's actions, else by ECS's types.
 fn change(document: &Document) -> Change {
-    let steps = [
-        (EVENT_ACTION, "exec", Change::Exec),
-        (EVENT_ACTION, "fork", Change::Fork),
-        (EVENT_ACTION, "end", Change::End),
-        (EVENT_TYPE, "end", Change::End),
-        (EVENT_TYPE, "start", Change::Exec),
-    ];
-    steps
-        .iter()
-        .find(|(field, value, _)| has(document, *field, value))
-        .map_or(Change::None, |(_, _, change)| *change)
+    let (action, kind) = (document.get(EVENT_ACTION), document.get(EVENT_TYPE));
+    match () {
+        () if is(action, "exec") => Change::Exec,
+        () if is(action, "fork") => Change::Fork,
+        () if is(action, "end") || is(kind, "end") => Change::End,
+        () if is(kind, "start") => Change::Exec,
+        () => Change::None,
+    }
 }
 
 /// What is said of a signature by `[exists, trusted, signing_id, team_id]`. Its status stays in the document.
@@ -380,11 +379,17 @@ fn session(document: &Document) -> Option<Arc<Package>> {
     }))
 }
 
-fn has(document: &Document, field: FieldId, text: &str) -> bool {
-    document.get(field).any(|value| value == Value::Str(text))
+/// Returns whether a field's value, or one of its values, is `text`.
+#[inline]
+fn is(value: Value<'_>, text: &str) -> bool {
+    match value {
+        Value::Str(own) => own == text,
+        list => list.any(|value| value == Value::Str(text)),
+    }
 }
 
 /// The first value, if the document has several.
+#[inline]
 fn first(document: &Document, field: FieldId) -> Value<'_> {
     match document.get(field) {
         Value::List(values) => values.first().map_or(Value::Missing, Value::from),

@@ -97,6 +97,7 @@ impl Layout {
         Layout { slots: slots.into(), several: several.into_iter().map(Box::from).collect() }
     }
 
+    #[inline]
     fn slot(&self, field: FieldId) -> u16 {
         self.slots.get(field.0 as usize).copied().unwrap_or(NOWHERE)
     }
@@ -140,11 +141,17 @@ impl Values {
     }
 
     /// Returns the value of `field` in `line`, which the places are of.
+    #[inline]
     pub(crate) fn get<'d>(&'d self, field: FieldId, line: &'d str) -> Value<'d> {
-        let slot = self.layout.slot(field);
-        let Some(place) = self.places.get(usize::from(slot)) else {
-            return if slot == NOWHERE { Value::Missing } else { self.read_made(slot, line) };
-        };
+        // Most of what is asked for is not there.
+        match self.layout.slot(field) {
+            NOWHERE => Value::Missing,
+            slot => self.in_slot(slot, line),
+        }
+    }
+
+    fn in_slot<'d>(&'d self, slot: u16, line: &'d str) -> Value<'d> {
+        let Some(place) = self.places.get(usize::from(slot)) else { return self.read_made(slot, line) };
         match place.form {
             Form::Escaped | Form::List | Form::DoubtfulList | Form::Made => self.read_made(slot, line),
             _ => place.plain(line),
@@ -172,6 +179,7 @@ impl Values {
     }
 
     /// Returns whether `field` has a value.
+    #[inline]
     pub(crate) fn has(&self, field: FieldId) -> bool {
         self.layout.slot(field) != NOWHERE
     }

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use eql::Scalar;
+use hashbrown::HashTable;
+use rustc_hash::FxSeededState;
 use smallvec::SmallVec;
 
 use super::Parent;
@@ -89,9 +92,24 @@ const RUNNING_OF_SESSIONS: usize = 3;
 struct Slot {
     instance: Instance,
     weight: usize,
+    /// The hash of its host and entity id.
+    hash: u64,
+}
+
+/// An entry's place in its list. It lies apart from the entry: who moves one entry changes two others' places, and what
+/// those are is of no matter then and was not looked at for long.
+#[derive(Clone, Copy, Debug, Default)]
+struct Link {
     list: usize,
     previous: Option<u32>,
     next: Option<u32>,
+}
+
+/// An entry by its entity id; the hash is kept so that nobody's id is looked at but that of the entry in question.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    hash: u64,
+    id: u32,
 }
 
 /// Entries of one kind, from the first to go to the last.
@@ -103,15 +121,16 @@ struct List {
 
 pub(super) struct Store {
     slots: Vec<Option<Slot>>,
+    links: Vec<Link>,
     free: Vec<u32>,
     lists: [List; 4],
     bytes: usize,
     /// Ids by host and pid, by when they began.
     by_pid: SeededMap<(u32, u32), SmallVec<[u32; 2]>>,
     by_token: SeededMap<(u32, u32, u32), u32>,
-    /// The keys are digests of the sensor's own, but in a recording what it says.
-    by_entity: SeededMap<u32, SeededMap<Arc<str>, u32>>,
-    seed: usize,
+    /// By host and entity id, which is a digest of the sensor's own, but in a recording what it says.
+    by_entity: HashTable<Named>,
+    hasher: FxSeededState,
 }
 
 impl fmt::Debug for Store {
@@ -125,16 +144,17 @@ impl fmt::Debug for Store {
 
 impl Default for Store {
     fn default() -> Self {
-        let seed = seeded::seed();
+        let hasher = seeded::state(seeded::seed());
         Store {
             slots: Vec::new(),
+            links: Vec::new(),
             free: Vec::new(),
             lists: Default::default(),
             bytes: 0,
-            by_pid: HashMap::with_hasher(seeded::state(seed)),
-            by_token: HashMap::with_hasher(seeded::state(seed)),
-            by_entity: HashMap::with_hasher(seeded::state(seed)),
-            seed,
+            by_pid: HashMap::with_hasher(hasher.clone()),
+            by_token: HashMap::with_hasher(hasher.clone()),
+            by_entity: HashTable::new(),
+            hasher,
         }
     }
 }
@@ -155,7 +175,7 @@ impl Store {
     /// The processes of install sessions that have not ended.
     pub(super) fn running_of_sessions(&self) -> impl Iterator<Item = &Instance> {
         let first = self.lists[RUNNING_OF_SESSIONS].first;
-        let ids = std::iter::successors(first, |id| self.slot(*id).next);
+        let ids = std::iter::successors(first, |id| self.links[*id as usize].next);
         ids.map(|id| self.get(id))
     }
 
@@ -164,7 +184,13 @@ impl Store {
     }
 
     pub(super) fn by_entity(&self, host: u32, entity_id: &str) -> Option<u32> {
-        self.by_entity.get(&host)?.get(entity_id).copied()
+        let hash = self.hash(host, entity_id);
+        let is_same = |own: &Named| own.hash == hash && is_named(&self.slots, own.id, host, entity_id);
+        self.by_entity.find(hash, is_same).map(|own| own.id)
+    }
+
+    fn hash(&self, host: u32, entity_id: &str) -> u64 {
+        self.hasher.hash_one((host, entity_id))
     }
 
     /// All processes known to have had `pid`, by when they began.
@@ -193,13 +219,12 @@ impl Store {
         }
         let id = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
+            self.links.push(Link::default());
             (self.slots.len() - 1) as u32
         });
         self.by_pid.entry(key).or_default().insert(position, id);
-        self.by_entity
-            .entry(instance.host)
-            .or_insert_with(|| HashMap::with_hasher(seeded::state(self.seed)))
-            .insert(instance.entity_id.clone(), id);
+        let hash = self.hash(instance.host, &instance.entity_id);
+        self.name(Named { hash, id }, instance.host, &instance.entity_id);
         for version in &instance.versions {
             if let Some(pidversion) = version.process.pidversion {
                 self.by_token.insert((instance.host, instance.pid, pidversion), id);
@@ -207,9 +232,18 @@ impl Store {
         }
         let (weight, list) = (instance.weight(), instance.list());
         self.bytes += weight;
-        self.slots[id as usize] = Some(Slot { instance, weight, list, previous: None, next: None });
-        self.push(id);
+        self.slots[id as usize] = Some(Slot { instance, weight, hash });
+        self.push(id, list);
         id
+    }
+
+    /// Lets an entity id stand for a new entry; one that comes again stands for the newer.
+    fn name(&mut self, new: Named, host: u32, entity_id: &str) {
+        let is_same = |own: &Named| own.hash == new.hash && is_named(&self.slots, own.id, host, entity_id);
+        match self.by_entity.find_mut(new.hash, is_same) {
+            Some(own) => own.id = new.id,
+            None => _ = self.by_entity.insert_unique(new.hash, new, |own| own.hash),
+        }
     }
 
     /// Puts an image in its place among the process's others; one of the same pidversion is replaced. Of too
@@ -244,25 +278,24 @@ impl Store {
         let slot = self.slot_mut(id);
         let result = change(&mut slot.instance);
         let (old, new, list) = (slot.weight, slot.instance.weight(), slot.instance.list());
-        let moved = list != slot.list;
         slot.weight = new;
+        let is_running = slot.instance.ended.is_none();
         self.bytes = self.bytes - old + new;
         // What has ended keeps its place: it goes in the order of its end.
-        if moved || self.slot(id).instance.ended.is_none() {
+        if list != self.links[id as usize].list || is_running {
             self.unlink(id);
-            self.slot_mut(id).list = list;
-            self.push(id);
+            self.push(id, list);
         }
         result
     }
 
     /// Notes that a process was used, so that it goes later.
     pub(super) fn touch(&mut self, id: u32) {
-        let slot = self.slot(id);
+        let Link { list, next, .. } = self.links[id as usize];
         // What has ended keeps its place: it goes in the order of its end.
-        if slot.instance.ended.is_none() && slot.next.is_some() {
+        if next.is_some() && self.get(id).ended.is_none() {
             self.unlink(id);
-            self.push(id);
+            self.push(id, list);
         }
     }
 
@@ -289,7 +322,7 @@ impl Store {
 
     fn remove(&mut self, id: u32) {
         self.unlink(id);
-        let Some(Slot { instance, weight, .. }) = &self.slots[id as usize] else { return };
+        let Some(Slot { instance, weight, hash }) = &self.slots[id as usize] else { return };
         self.bytes -= weight;
         let key = (instance.host, instance.pid);
         if let Some(ids) = self.by_pid.get_mut(&key) {
@@ -298,13 +331,8 @@ impl Store {
                 self.by_pid.remove(&key);
             }
         }
-        if let Some(ids) = self.by_entity.get_mut(&instance.host) {
-            if ids.get(&instance.entity_id) == Some(&id) {
-                ids.remove(&instance.entity_id);
-            }
-            if ids.is_empty() {
-                self.by_entity.remove(&instance.host);
-            }
+        if let Ok(named) = self.by_entity.find_entry(*hash, |own| own.id == id) {
+            named.remove();
         }
         for version in &instance.versions {
             if let Some(pidversion) = version.process.pidversion {
@@ -316,26 +344,23 @@ impl Store {
         self.free.push(id);
     }
 
-    fn push(&mut self, id: u32) {
-        let list = self.slot(id).list;
-        let last = self.lists[list].last.replace(id);
-        match last {
-            Some(last) => self.slot_mut(last).next = Some(id),
+    fn push(&mut self, id: u32, list: usize) {
+        let previous = self.lists[list].last.replace(id);
+        match previous {
+            Some(previous) => self.links[previous as usize].next = Some(id),
             None => self.lists[list].first = Some(id),
         }
-        let slot = self.slot_mut(id);
-        (slot.previous, slot.next) = (last, None);
+        self.links[id as usize] = Link { list, previous, next: None };
     }
 
     fn unlink(&mut self, id: u32) {
-        let slot = self.slot(id);
-        let (list, previous, next) = (slot.list, slot.previous, slot.next);
+        let Link { list, previous, next } = self.links[id as usize];
         match previous {
-            Some(previous) => self.slot_mut(previous).next = next,
+            Some(previous) => self.links[previous as usize].next = next,
             None => self.lists[list].first = next,
         }
         match next {
-            Some(next) => self.slot_mut(next).previous = previous,
+            Some(next) => self.links[next as usize].previous = previous,
             None => self.lists[list].last = previous,
         }
     }
@@ -354,6 +379,12 @@ fn forget(by_token: &mut SeededMap<(u32, u32, u32), u32>, token: (u32, u32, u32)
     if by_token.get(&token) == Some(&id) {
         by_token.remove(&token);
     }
+}
+
+fn is_named(slots: &[Option<Slot>], id: u32, host: u32, entity_id: &str) -> bool {
+    slots[id as usize]
+        .as_ref()
+        .is_some_and(|slot| slot.instance.host == host && *slot.instance.entity_id == *entity_id)
 }
 
 /// Whether `left` is the newer image: by pidversion, which no clock step or late line disturbs, else by time.

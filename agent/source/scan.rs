@@ -192,17 +192,11 @@ impl Scan<'_> {
             let (form, end, behind) = match stretch.next {
                 Next::Text => match text::plain(bytes, start) {
                     Some(end) => (Some(Form::Text), end, end + 1),
-                    None => {
-                        self.text.at = start;
-                        (Some(self.text.text()?), self.text.at - 1, self.text.at)
-                    }
+                    None => self.text.value(start, true)?,
                 },
                 Next::Bare => match text::whole_number(bytes, start) {
                     Some(end) => (Some(Form::Integer), end, end),
-                    None => {
-                        self.text.at = start;
-                        (self.text.bare()?, self.text.at, self.text.at)
-                    }
+                    None => self.text.value(start, false)?,
                 },
                 Next::End => return Some(()),
             };
@@ -379,6 +373,7 @@ enum Before {
 }
 
 /// Notes the places of a stretch in which arrays begin or end. Returns whether one of them has to be looked at.
+#[inline(never)]
 fn note_lists(inner: &[Inner], start: u32, lists: &mut Lists, found: &mut Vec<Place>) -> bool {
     let mut doubtful = false;
     for own in inner {

@@ -166,6 +166,7 @@ impl Skeletons {
     }
 
     #[cold]
+    #[inline(never)]
     fn find_less_likely(&mut self, previous: u32, bytes: &[u8]) -> Option<u32> {
         let after = self.stretch(previous).after;
         let begins = |number: &u32| self.stretches.get(*number as usize).is_some_and(|own| own.begins(bytes));
@@ -252,6 +253,7 @@ impl Skeletons {
     ///
     /// Values that come often are found as Misra and Gries do ("Finding repeated elements", 1982).
     #[cold]
+    #[inline(never)]
     pub(super) fn watch(&mut self, previous: u32, number: u32, value: &[u8], form: Option<Form>, next: u32) {
         let stretch = &mut self.stretches[number as usize];
         let is_plain = matches!(form, Some(Form::Text | Form::Integer | Form::Boolean(_)) | None);

@@ -18,6 +18,15 @@ impl<'s> Text<'s> {
         Text { bytes, at: 0, is_doubtful: false }
     }
 
+    /// Passes over the value at `start`: text, whose first quotation mark is behind it, or none. Returns how it is
+    /// written, not at all for `null`, where it ends, and where what comes behind it begins.
+    #[inline(never)]
+    pub(super) fn value(&mut self, start: usize, is_text: bool) -> Option<(Option<Form>, usize, usize)> {
+        self.at = start;
+        let (form, quote) = if is_text { (Some(self.text()?), 1) } else { (self.bare()?, 0) };
+        Some((form, self.at - quote, self.at))
+    }
+
     /// Passes over text, whose first quotation mark was taken, and the one that ends it.
     pub(super) fn text(&mut self) -> Option<Form> {
         let mut form = Form::Text;
@@ -45,7 +54,7 @@ impl<'s> Text<'s> {
     }
 
     /// Passes over a number or a word; none of `null`.
-    pub(super) fn bare(&mut self) -> Option<Option<Form>> {
+    fn bare(&mut self) -> Option<Option<Form>> {
         match self.next()? {
             first @ (b'-' | b'0'..=b'9') => {
                 let form = self.number(first)?;
