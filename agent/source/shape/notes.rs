@@ -1,5 +1,7 @@
 //! Lines of which it is noted where their values stand, to be made into documents and messages by another thread.
 //!
+//! The numbers of a message, which are most of the work, are read along with it.
+//!
 //! What one thread allocates and another frees makes both wait for each other, so what goes between threads is a few
 //! large pieces of memory, which go back to be used again.
 
