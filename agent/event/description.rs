@@ -253,3 +253,47 @@ impl<const N: usize> Default for Texts<N> {
 
 /// About how many bytes a piece of memory takes beside what is in it.
 pub(super) const ALLOCATION: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_is_said_whether_the_executable_ends_with_it_or_not() {
+        for (executable, name, expected) in [
+            (Some("/bin/sh"), Some("sh"), Some("sh")),
+            (Some("/bin/bash"), Some("sh"), Some("sh")),
+            (Some("/bin/sh"), Some("curl"), Some("curl")),
+            (Some("/bin/sh"), Some("/bin/sh"), Some("/bin/sh")),
+            (Some("/bin/sh"), None, None),
+            (Some("/bin/sh"), Some(""), None),
+            (None, Some("sh"), Some("sh")),
+            (None, None, None),
+        ] {
+            let parts = DescriptionParts {
+                executable: executable.map(Cow::Borrowed),
+                name: name.map(Cow::Borrowed),
+                tty: Some("/dev/ttys000".into()),
+                ..DescriptionParts::default()
+            };
+            let description = Description::from(parts);
+            let said = (description.executable(), description.name(), description.tty());
+            assert_eq!(said, (executable, expected, Some("/dev/ttys000")), "{executable:?} {name:?}");
+        }
+    }
+
+    #[test]
+    fn each_text_is_its_own_and_a_hash_is_in_lower_case() {
+        let parts = DescriptionParts {
+            executable: Some("/bin/É".into()),
+            signing_id: Some("COM.EXAMPLE".into()),
+            cdhash: Some("00AAbb".into()),
+            ..DescriptionParts::default()
+        };
+        let description = Description::from(parts);
+        assert_eq!(description.executable(), Some("/bin/É"));
+        assert_eq!(description.signing_id(), Some("COM.EXAMPLE"));
+        assert_eq!((description.tty(), description.team_id()), (None, None));
+        assert_eq!(description.cdhash(), Some("00aabb"));
+    }
+}
