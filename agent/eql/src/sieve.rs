@@ -18,11 +18,17 @@ use crate::witness::{Clause, Test, fingerprint, folded_fingerprint};
 /// A set of alternatives, by number: only the words of a bit set that are not empty.
 pub(crate) type Set = Box<[(u32, u64)]>;
 
+/// Some words of a bit set, for they are combined without a loop.
+type Block = [u64; 4];
+
+/// How many alternatives a block has bits for.
+const BLOCK_BITS: usize = 64 * 4;
+
 /// Alternatives of one category.
 #[derive(Debug, Default)]
 pub(crate) struct Sieve {
     /// A bit for each: whether it counts now.
-    counting: Vec<u64>,
+    counting: Vec<Block>,
     /// In the order in which they are looked at.
     fields: Vec<FieldLookup>,
 }
@@ -32,32 +38,32 @@ pub(crate) struct Sieve {
 struct FieldLookup {
     field: FieldId,
     /// A bit for each alternative that asks for anything here, and so is dropped if it does not find it.
-    asking: Box<[u64]>,
+    asking: Box<[Block]>,
     present: Set,
     /// What is found by values, by their fingerprints, and a bit for each alternative that asks for one.
     equal: HashMap<u64, Set, BuildHasherDefault<AsItIs>>,
-    asking_equal: Box<[u64]>,
+    asking_equal: Box<[Block]>,
     /// The same for parts of values.
     parts: Option<Parts>,
-    asking_parts: Box<[u64]>,
+    asking_parts: Box<[Block]>,
 }
 
 /// A bit for each alternative that has found what it asks for in a field.
 #[derive(Debug, Default)]
-pub(crate) struct Hits(Vec<u64>);
+pub(crate) struct Hits(Vec<Block>);
 
 /// What an event is looked up with, kept from one to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     /// A bit for each alternative that is left.
-    left: Vec<u64>,
+    left: Vec<Block>,
     hits: Hits,
 }
 
 impl Sieve {
     /// Makes one of what was chosen; an alternative's number is its place there. None of them counts yet.
     pub(crate) fn new(choice: Choice) -> Self {
-        let words = choice.clauses.len().div_ceil(64);
+        let blocks = choice.clauses.len().div_ceil(BLOCK_BITS);
         let mut fields: Vec<Asked> =
             choice.fields.iter().map(|field| Asked { field: *field, ..Asked::default() }).collect();
         for (number, clauses) in (0..).zip(choice.clauses) {
@@ -67,14 +73,14 @@ impl Sieve {
                 }
             }
         }
-        let fields = fields.into_iter().map(|asked| asked.into_lookup(words)).collect();
-        Sieve { counting: vec![0; words], fields }
+        let fields = fields.into_iter().map(|asked| asked.into_lookup(blocks)).collect();
+        Sieve { counting: vec![Block::default(); blocks], fields }
     }
 
     /// Says whether an alternative counts.
     pub(crate) fn set_counting(&mut self, number: u32, counts: bool) {
         let bit = 1 << (number % 64);
-        let word = &mut self.counting[number as usize / 64];
+        let word = &mut self.counting.as_flattened_mut()[number as usize / 64];
         *word = if counts { *word | bit } else { *word & !bit };
     }
 
@@ -87,11 +93,11 @@ impl Sieve {
                 hits.clear(left.len());
                 lookup.find(record, left, hits);
                 for ((left, asking), hits) in left.iter_mut().zip(&lookup.asking).zip(&hits.0) {
-                    *left &= !asking | hits;
+                    *left = std::array::from_fn(|at| left[at] & (!asking[at] | hits[at]));
                 }
             }
         }
-        for (at, word) in (0..).zip(&*left) {
+        for (at, word) in (0..).zip(left.as_flattened()) {
             let mut rest = *word;
             while rest != 0 {
                 each(at * 64 + rest.trailing_zeros());
@@ -103,9 +109,13 @@ impl Sieve {
 
 impl FieldLookup {
     /// Adds what is found in the field's values for those that are left.
-    fn find<R: Record>(&self, record: &R, left: &[u64], hits: &mut Hits) {
-        let parts = self.parts.as_ref().filter(|_| have_common(&self.asking_parts, left));
-        let equal = Some(&self.equal).filter(|_| have_common(&self.asking_equal, left));
+    fn find<R: Record>(&self, record: &R, left: &[Block], hits: &mut Hits) {
+        // Where only one of both is asked for, somebody who is left asks for it.
+        let equal = Some(&self.equal)
+            .filter(|_| !self.equal.is_empty())
+            .filter(|_| self.parts.is_none() || have_common(&self.asking_equal, left));
+        let parts =
+            self.parts.as_ref().filter(|_| self.equal.is_empty() || have_common(&self.asking_parts, left));
         let mut is_present = false;
         record.any(self.field, |value| {
             is_present = true;
@@ -132,25 +142,29 @@ impl FieldLookup {
     }
 }
 
-fn have_common(one: &[u64], other: &[u64]) -> bool {
-    one.iter().zip(other).any(|(one, other)| one & other != 0)
+fn have_common(one: &[Block], other: &[Block]) -> bool {
+    let both = |one: &Block, other: &Block| {
+        let words = one.iter().zip(other).fold(0, |both, (one, other)| both | (one & other));
+        words != 0
+    };
+    one.iter().zip(other).any(|(one, other)| both(one, other))
 }
 
 impl Hits {
     #[cfg(test)]
     pub(crate) fn has(&self, number: usize) -> bool {
-        self.0[number / 64] >> (number % 64) & 1 == 1
+        self.0.as_flattened()[number / 64] >> (number % 64) & 1 == 1
     }
 
     pub(crate) fn add(&mut self, found: &Set) {
         for (at, word) in found {
-            self.0[*at as usize] |= word;
+            self.0.as_flattened_mut()[*at as usize] |= word;
         }
     }
 
-    pub(crate) fn clear(&mut self, words: usize) {
+    pub(crate) fn clear(&mut self, blocks: usize) {
         self.0.clear();
-        self.0.resize(words, 0);
+        self.0.resize(blocks, Block::default());
     }
 }
 
@@ -178,10 +192,10 @@ impl Asked {
         }
     }
 
-    fn into_lookup(self, words: usize) -> FieldLookup {
+    fn into_lookup(self, blocks: usize) -> FieldLookup {
         let bits = |numbers: &mut dyn Iterator<Item = &u32>| {
-            let mut bits = vec![0; words];
-            numbers.for_each(|number| bits[*number as usize / 64] |= 1 << (number % 64));
+            let mut bits = vec![Block::default(); blocks];
+            numbers.for_each(|number| bits.as_flattened_mut()[*number as usize / 64] |= 1 << (number % 64));
             bits.into_boxed_slice()
         };
         let asking = bits(&mut self.asking.iter());

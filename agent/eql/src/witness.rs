@@ -183,7 +183,9 @@ pub(crate) fn fingerprint(value: Value<'_>) -> Option<u64> {
 
 /// Returns a number that texts which are equal in some case have in common; others have it seldom.
 pub(crate) fn text_fingerprint(text: &str) -> u64 {
-    folded_fingerprint(folded(text).as_bytes())
+    // A character that is not ASCII may fold to one that is: the Kelvin sign is a k.
+    let folded = if text.is_ascii() { None } else { Some(folded(text)) };
+    folded_fingerprint(folded.as_deref().unwrap_or(text).as_bytes())
 }
 
 /// The same of a text that is folded already but for ASCII letters.
@@ -191,13 +193,22 @@ pub(crate) fn folded_fingerprint(bytes: &[u8]) -> u64 {
     // A bit that is set in every lower-case letter makes the case alike, and a few other characters.
     const CASE: u64 = 0x2020_2020_2020_2020;
     let mut state = mix(0, bytes.len() as u64);
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        state = mix(state, u64::from_le_bytes(*word) | CASE);
-    }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(state, u64::from_le_bytes(last) | CASE)
+    // The last word overlaps the one before; a text of less than a word is all in two halves.
+    let last = match bytes.last_chunk::<8>() {
+        Some(last) => {
+            for word in bytes[..bytes.len() - 1].as_chunks::<8>().0 {
+                state = mix(state, u64::from_le_bytes(*word) | CASE);
+            }
+            u64::from_le_bytes(*last)
+        }
+        None => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            (Some(first), Some(last)) => {
+                u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+            }
+            _ => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        },
+    };
+    mix(state, last | CASE)
 }
 
 fn number_fingerprint(number: f64) -> u64 {
