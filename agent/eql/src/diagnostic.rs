@@ -151,10 +151,23 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
     let limit = (word.chars().count() / 3).clamp(1, 4);
     candidates
         .filter(|candidate| candidate.len().abs_diff(word.len()) <= limit)
+        // Public rules name hundreds of fields that nothing is near to.
+        .filter(|candidate| least_distance(word, candidate) <= limit)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, candidate)| candidate)
+}
+
+/// What the [`distance`] is at least: each step puts at most one character in and takes one out.
+fn least_distance(a: &str, b: &str) -> usize {
+    let mut surplus = [0isize; 32];
+    let class = |c: char| c as usize % 32;
+    a.chars().flat_map(char::to_lowercase).for_each(|c| surplus[class(c)] += 1);
+    b.chars().flat_map(char::to_lowercase).for_each(|c| surplus[class(c)] -= 1);
+    let more: isize = surplus.iter().filter(|own| **own > 0).sum();
+    let less: isize = surplus.iter().filter(|own| **own < 0).sum();
+    more.max(-less).unsigned_abs()
 }
 
 /// The number of characters to insert, remove, replace or swap with a neighbour, upper and lower case alike.
@@ -228,5 +241,16 @@ mod tests {
         assert_eq!(nearest("STARTSWITH", words.into_iter()), Some("startsWith"));
         assert_eq!(nearest("lenght", words.into_iter()), Some("length"));
         assert_eq!(nearest("cidrmatch", words.into_iter()), None);
+    }
+
+    #[test]
+    fn no_two_words_are_nearer_than_their_characters_say() {
+        let words =
+            ["", "a", "ab", "ba", "length", "lenght", "LENGTHS", "ﬁeld", "field", "feild", "\u{130}x", "xy"];
+        for (a, b) in words.iter().flat_map(|a| words.iter().map(move |b| (a, b))) {
+            assert!(least_distance(a, b) <= distance(a, b), "{a} {b}");
+        }
+        assert_eq!((least_distance("length", "lenght"), distance("length", "lenght")), (0, 1));
+        assert_eq!((least_distance("abc", "xyz"), least_distance("abc", "abcd")), (3, 1));
     }
 }
