@@ -7,11 +7,14 @@ use libfuzzer_sys::fuzz_target;
 use vedette::observation::{MessageEvent, Observation};
 use vedette::source::{Decoded, Decoder, eslogger};
 
+/// How often a line comes: until all of it is known.
+const AGAIN: usize = 100;
+
 fuzz_target!(|line: &str| {
     let without = eslogger::decode(line, false);
     let mut decoder = Decoder::recording([], false);
-    // Twice: the second time what stands between values is known.
-    for _ in 0..2 {
+    // What stands between values is known the second time, and later the values themselves.
+    for _ in 0..AGAIN {
         if let (Ok(Decoded::Observation(Observation::Message(places))), Ok(serde)) =
             (decoder.decode(line), &without)
         {
