@@ -3,7 +3,11 @@
 //! An `i64` of nanoseconds reaches from 1677-09-21T00:12:43.145224192Z to 2262-04-11T23:47:16.854775807Z;
 //! every conversion here is checked against it, because the text comes from whoever made the recording.
 
+mod day;
+
 use std::fmt;
+
+pub use self::day::Day;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const NANOS_PER_MILLI: i64 = 1_000_000;

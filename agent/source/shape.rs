@@ -15,7 +15,7 @@ use super::NotEvaluated;
 use super::eslogger::places::{self, Slot, Slots};
 use super::scan::Paths;
 use crate::observation::{Document, Form, Layout, MAX_PLACES, Message, Place, Values};
-use crate::timestamp;
+use crate::timestamp::Day;
 
 /// The fields that are kept.
 #[derive(Clone, Debug)]
@@ -85,6 +85,8 @@ pub struct Found {
     pub(super) time: Option<i64>,
     pub(super) tick: Option<i64>,
     pub(super) kind: Option<NotEvaluated>,
+    /// That of the last line.
+    day: Day,
 }
 
 impl Found {
@@ -156,8 +158,9 @@ impl Wanted {
     /// Returns the shape of a document with these places; `None` if there are too many of them.
     fn shape(&mut self, places: &[Place]) -> Option<&Arc<Shape>> {
         let is_same = |shape: &Arc<Shape>| {
-            shape.nodes.len() == places.len()
-                && places.iter().zip(&shape.nodes).all(|(place, node)| place.node == *node)
+            // All of them, without asking after each: most shapes that are compared with are the right one.
+            let differing = |sum, (place, node): (&Place, &u32)| sum | (place.node ^ node);
+            shape.nodes.len() == places.len() && places.iter().zip(&shape.nodes).fold(0, differing) == 0
         };
         if let Some(at) = self.frequent.iter().position(is_same) {
             // One step to the front each time, so that what is frequent gets there.
@@ -213,9 +216,8 @@ pub(super) fn read<'a>(line: &'a str, wanted: &mut Wanted, found: &mut Found) ->
             let values = take_places(line, shape, found, is_doubtful)?;
             found.document(line, values).map(Read::Document)
         }
-        ShapeForm::Message(slots) => {
-            places::read(line, &found.places, slots).map(|message| Read::Message(Box::new(message)))
-        }
+        ShapeForm::Message(slots) => places::read(line, &found.places, slots, &mut found.day)
+            .map(|message| Read::Message(Box::new(message))),
         ShapeForm::Unclear => None,
     }
 }
@@ -252,7 +254,7 @@ fn take_roles(line: &str, shape: &Shape, found: &mut Found, is_doubtful: bool) -
         let text = place.text(line);
         match (role, place.form) {
             (Role::Timestamp, Form::Text) => {
-                found.time.get_or_insert(timestamp::parse_value(text).ok()?);
+                found.time.get_or_insert(found.day.parse_value(text).ok()?);
             }
             (Role::Kind, Form::Text) => found.kind = found.kind.or(NotEvaluated::of(text)),
             (Role::Tick, Form::Integer) => found.tick = Some(text.parse().ok()?),

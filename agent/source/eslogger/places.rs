@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::observation::{Exec, Form, Image, ImageId, Message, MessageEvent, Place, Token};
 use crate::source::scan::Paths;
-use crate::timestamp;
+use crate::timestamp::Day;
 
 /// What a message's values are called: numbers of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,16 +164,26 @@ enum EventNumbers {
 }
 
 /// Reads a message; `None` where serde has to say what is wrong with it.
-pub(in crate::source) fn read<'a>(line: &'a str, places: &[Place], slots: &Slots) -> Option<Message<'a>> {
-    message(line, places, slots, &numbers(line, places, slots)?)
+pub(in crate::source) fn read<'a>(
+    line: &'a str,
+    places: &[Place],
+    slots: &Slots,
+    day: &mut Day,
+) -> Option<Message<'a>> {
+    message(line, places, slots, &numbers(line, places, slots, day)?)
 }
 
 /// Reads what of a message is no text; `None` where serde has to say what is wrong with it.
-pub(in crate::source) fn numbers(line: &str, places: &[Place], slots: &Slots) -> Option<Numbers> {
+pub(in crate::source) fn numbers(
+    line: &str,
+    places: &[Place],
+    slots: &Slots,
+    day: &mut Day,
+) -> Option<Numbers> {
     let read = Read { line, places, slots };
     let event = match &*read.text(KIND)?? {
-        "exec" => EventNumbers::Exec { target: read.bare(TARGET)?, cpu_type: read.number(CPU_TYPE)? },
-        "fork" => EventNumbers::Fork { child: read.bare(CHILD)? },
+        "exec" => EventNumbers::Exec { target: read.bare(TARGET, day)?, cpu_type: read.number(CPU_TYPE)? },
+        "fork" => EventNumbers::Fork { child: read.bare(CHILD, day)? },
         "exit" => EventNumbers::Exit { status: read.number(STAT)?? },
         _ if read.has_image(TARGET) || read.has_image(CHILD) => return None,
         _ => EventNumbers::Other,
@@ -183,12 +193,12 @@ pub(in crate::source) fn numbers(line: &str, places: &[Place], slots: &Slots) ->
         return None;
     }
     Some(Numbers {
-        time: read.time(TIME)??,
+        time: read.time(TIME, day)??,
         version: read.number(VERSION)?.unwrap_or_default(),
         event_type: read.number(EVENT_TYPE)?.unwrap_or_default(),
         seq_num: read.number(SEQ_NUM)?,
         global_seq_num: global.or(shortened),
-        process: read.bare(PROCESS)?,
+        process: read.bare(PROCESS, day)?,
         event,
     })
 }
@@ -236,7 +246,7 @@ struct Read<'a, 's> {
 
 impl<'a> Read<'a, '_> {
     /// An image without its texts.
-    fn bare(&self, number: usize) -> Option<Image<'static>> {
+    fn bare(&self, number: usize, day: &mut Day) -> Option<Image<'static>> {
         let tokens = IMAGES + number * IMAGE_SLOTS;
         let other = |number: usize| self.image_id(tokens + number * TOKEN_SLOTS);
         let first = tokens + TOKENS.len() * TOKEN_SLOTS;
@@ -246,7 +256,7 @@ impl<'a> Read<'a, '_> {
             parent: other(1)?,
             responsible: other(2)?,
             executable_truncated: self.boolean(first + 1)?,
-            start: self.time(first + 3)?,
+            start: self.time(first + 3, day)?,
             ppid: self.pid(first + 4)?,
             original_ppid: self.pid(first + 5)?,
             group_id: self.pid(first + 6)?,
@@ -383,10 +393,10 @@ impl<'a> Read<'a, '_> {
         }
     }
 
-    fn time(&self, slot: usize) -> Option<Option<i64>> {
+    fn time(&self, slot: usize, day: &mut Day) -> Option<Option<i64>> {
         match self.text(slot)? {
             None => Some(None),
-            Some(text) => timestamp::parse(&text).ok().map(Some),
+            Some(text) => day.parse(&text).ok().map(Some),
         }
     }
 }

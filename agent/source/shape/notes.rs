@@ -56,7 +56,7 @@ pub(in crate::source) fn note(
             (found.time?, found.tick)
         }
         ShapeForm::Message(slots) => {
-            notes.messages.push(places::numbers(line, &found.places, slots)?);
+            notes.messages.push(places::numbers(line, &found.places, slots, &mut found.day)?);
             (0, None)
         }
         ShapeForm::Unclear => return None,

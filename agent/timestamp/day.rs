@@ -1,0 +1,170 @@
+//! Times as nearly all lines of a recording have them, read beside the day of the last one.
+
+use super::{NANOS_PER_SECOND, TimestampError, parse, parse_value};
+
+/// The day of the last time that was read, which hardly changes from one time to the next.
+///
+/// What is written as `2026-11-24T08:00:00.123Z` is read with a few steps; all else goes to [`parse`] and
+/// [`parse_value`](super::parse_value), which alone say what a time is.
+#[derive(Clone, Debug, Default)]
+pub struct Day {
+    /// As it is written; at first no day is.
+    text: [u8; 10],
+    /// When it began, nanoseconds since 1970.
+    start: i64,
+}
+
+impl Day {
+    /// Does what [`timestamp::parse`](super::parse) does.
+    #[inline]
+    pub fn parse(&mut self, text: &str) -> Result<i64, TimestampError> {
+        self.usual(text.as_bytes()).map_or_else(|| parse(text), Ok)
+    }
+
+    /// Does what [`timestamp::parse_value`](super::parse_value) does.
+    #[inline]
+    pub fn parse_value(&mut self, text: &str) -> Result<i64, TimestampError> {
+        self.usual(text.as_bytes()).map_or_else(|| parse_value(text), Ok)
+    }
+
+    /// Reads a time of the usual form; `None` for anything else, be it right or wrong.
+    #[inline]
+    fn usual(&mut self, text: &[u8]) -> Option<i64> {
+        let (date, time) = text.split_first_chunk()?;
+        let of_day = of_day(time)?;
+        if *date != self.text {
+            self.go_to(date)?;
+        }
+        self.start.checked_add(of_day)
+    }
+
+    /// Goes to another day, if it is one of which 64 bits hold the beginning.
+    #[cold]
+    fn go_to(&mut self, date: &[u8; 10]) -> Option<()> {
+        let start = format!("{}T00:00:00Z", str::from_utf8(date).ok()?);
+        *self = Day { start: parse(&start).ok()?, text: *date };
+        Some(())
+    }
+}
+
+/// Reads the time of day of `T08:00:00.123Z`, in nanoseconds; no leap second.
+#[inline]
+fn of_day(time: &[u8]) -> Option<i64> {
+    let (minutes, rest) = time.split_first_chunk()?;
+    let minutes = digits(*minutes)?;
+    // Each byte with the one behind it as a number of two digits: at most 99, so that none carries into the next.
+    let [_, hour, _, _, minute, _, _, tens] = (minutes * 10 + (minutes >> 8)).to_le_bytes().map(i64::from);
+    let ([ones @ b'0'..=b'9'], fraction) = rest.split_first_chunk()? else { return None };
+    let second = tens + i64::from(ones - b'0');
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    Some((hour * 3600 + minute * 60 + second) * NANOS_PER_SECOND + i64::from(nanos(fraction)?))
+}
+
+/// Reads `.123Z` as nanoseconds.
+#[inline]
+fn nanos(fraction: &[u8]) -> Option<u32> {
+    let (fraction, b"Z") = fraction.split_last_chunk()? else { return None };
+    let Some((b'.', digits)) = fraction.split_first() else { return fraction.is_empty().then_some(0) };
+    let unit = *UNITS.get(digits.len())?;
+    let mut number = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u32::from(digit);
+    }
+    (!digits.is_empty()).then_some(number * unit)
+}
+
+/// How many nanoseconds the last of so many decimals of a second counts.
+const UNITS: [u32; 10] =
+    [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+
+/// Returns the digits of `T08:00:0`, all at once, and 0 for what else it has; `None` for another text.
+#[inline]
+fn digits(text: [u8; 8]) -> Option<u64> {
+    const FORM: u64 = u64::from_le_bytes(*b"T00:00:0");
+    /// What a digit, or a byte that is 0, lacks until its highest bit is set by one too many.
+    const ROOM: u64 = u64::from_le_bytes([0x7f, 0x76, 0x76, 0x7f, 0x76, 0x76, 0x7f, 0x76]);
+    const HIGHEST: u64 = u64::from_le_bytes([0x80; 8]);
+    let digits = u64::from_le_bytes(text) ^ FORM;
+    // The lowest byte that is wrong sees no carry, and so none is overlooked.
+    ((digits | digits.wrapping_add(ROOM)) & HIGHEST == 0).then_some(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Checks that a text is read as if nothing had been before, whatever the day before was.
+    fn check(day: &mut Day, text: &str) {
+        assert_eq!(day.parse(text), parse(text), "{text:?} after {day:?}");
+        assert_eq!(day.parse_value(text), parse_value(text), "{text:?} after {day:?}");
+    }
+
+    #[test]
+    fn every_byte_of_the_usual_form_counts() {
+        let usual = "2026-11-24T08:31:59.123456789Z";
+        let mut day = Day::default();
+        assert_eq!(day.usual(usual.as_bytes()), parse(usual).ok());
+        for at in 0..usual.len() {
+            for byte in 0..=255 {
+                let mut changed = usual.as_bytes().to_vec();
+                changed[at] = byte;
+                match String::from_utf8(changed) {
+                    Ok(text) => check(&mut day, &text),
+                    Err(changed) => assert_eq!(day.usual(changed.as_bytes()), None, "{byte} at {at}"),
+                }
+                check(&mut day, usual);
+            }
+        }
+        for length in 0..usual.len() {
+            check(&mut day, &usual[..length]);
+            check(&mut day, &format!("{}Z", &usual[..length]));
+        }
+    }
+
+    #[test]
+    fn days_at_the_ends_of_what_64_bits_hold_are_read_as_any_other() {
+        let mut day = Day::default();
+        for date in
+            ["0000-01-01", "1677-09-20", "1677-09-21", "1677-09-22", "2262-04-11", "2262-04-12", "9999-12-31"]
+        {
+            for time in ["00:00:00Z", "00:12:43.145224191Z", "00:12:43.145224192Z", "23:59:59.9Z"] {
+                check(&mut day, &format!("{date}T{time}"));
+            }
+            for time in ["23:47:16.854775807Z", "23:47:16.854775808Z", "23:59:60Z", "24:00:00Z", "00:60:00Z"]
+            {
+                check(&mut day, &format!("{date}T{time}"));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_after_each_other_is_read_as_if_it_were_alone(
+            texts in prop::collection::vec(
+                "(19|20|[0-9]{2})[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,10})?Z?|[-+0-9TtZz:. ]{0,40}",
+                1..6,
+            ),
+            at in 0..32_usize,
+            with: char,
+        ) {
+            let mut day = Day::default();
+            for text in texts {
+                check(&mut day, &text);
+                if text.len() > at {
+                    let mut changed = text.clone();
+                    changed.replace_range(at..=at, with.encode_utf8(&mut [0; 4]));
+                    check(&mut day, &changed);
+                    check(&mut day, &text);
+                }
+            }
+        }
+    }
+}
