@@ -15,7 +15,9 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use crate::observation::{Form, Place};
-use skeleton::{After, BEGINNING, COMMA, Inner, Next, Open, Skeletons, begins_bare, gather};
+use skeleton::{
+    After, BEGINNING, COMMA, Inner, NOT_WANTED, Next, Open, Skeletons, Then, begins_bare, gather,
+};
 use text::Text;
 
 /// How deep objects and arrays may lie in each other.
@@ -121,9 +123,8 @@ impl Paths {
             skeletons: &mut self.skeletons,
             found,
             lists: &mut self.lists,
-            doubtful: false,
         };
-        scan.line().map(|()| scan.doubtful || scan.text.is_doubtful)
+        scan.line().map(|()| scan.text.is_doubtful)
     }
 }
 
@@ -145,7 +146,6 @@ struct Scan<'s> {
     skeletons: &'s mut Skeletons,
     found: &'s mut Vec<Place>,
     lists: &'s mut Lists,
-    doubtful: bool,
 }
 
 /// A stretch that is to be passed over for the first time.
@@ -158,77 +158,119 @@ struct Unknown {
 }
 
 impl Scan<'_> {
+    /// Goes from stretch to stretch. What is rare is left to functions that are not made part of it: of what each line
+    /// passes a dozen times, a few steps more or less are felt.
     fn line(&mut self) -> Option<()> {
         let bytes = self.text.bytes;
         let (mut previous, mut likely) = (BEGINNING, self.skeletons.likely(BEGINNING));
-        let (mut learned, mut watched) = (None, None);
         let mut at = 0;
         loop {
             let rest = bytes.get(at..)?;
-            let Some(number) = self.skeletons.find(previous, likely, rest) else {
-                // What was learned is found now; where it is not, nothing is lost but speed.
-                if learned.replace(at) == Some(at) {
-                    return None;
+            let (number, stretch) = match self.skeletons.get(likely) {
+                Some(stretch) if stretch.begins(rest) => (likely, stretch),
+                _ => {
+                    let number = self.less_likely(previous, at)?;
+                    (number, self.skeletons.stretch(number))
                 }
-                self.text.at = at;
-                self.learn(previous)?;
-                likely = self.skeletons.likely(previous);
-                continue;
             };
-            if let Some((before, value, form)) = watched.take() {
-                self.skeletons.watch(before, previous, &bytes[value], form, number);
-            }
-            let stretch = self.skeletons.stretch(number);
             if stretch.has_inner {
                 match stretch.has_lists {
                     false => self.found.extend(stretch.places.iter().map(|place| place.moved(at as u32))),
                     true => {
-                        self.doubtful |= note_lists(&stretch.inner, at as u32, self.lists, self.found);
+                        note_lists(&stretch.inner, at as u32, self.lists, self.found, self.text.is_doubtful)
                     }
                 }
             }
             let start = at + stretch.length as usize;
-            // Where the value ends, and what comes behind it begins.
-            let (form, end, behind) = match stretch.next {
-                Next::Text => match text::plain(bytes, start) {
-                    Some(end) => (Some(Form::Text), end, end + 1),
-                    None => self.text.value(start, true)?,
-                },
-                Next::Bare => match text::whole_number(bytes, start) {
-                    Some(end) => (Some(Form::Integer), end, end),
-                    None => self.text.value(start, false)?,
-                },
+            let usual = match stretch.next {
+                Next::Text => text::plain(bytes, start).map(|end| (Form::Text, end, end + 1)),
+                Next::Bare => text::whole_number(bytes, start).map(|end| (Form::Integer, end, end)),
                 Next::End => return Some(()),
             };
-            // Nobody will look at it, but serde_json would.
-            if stretch.is_passed && matches!(form, Some(Form::Escaped | Form::Number)) {
-                return None;
-            }
-            if stretch.is_watched {
-                watched = Some((previous, start..behind, form));
-            }
-            (previous, likely, at) = (number, stretch.likely, behind);
-            if let (Some(node), Some(form)) = (stretch.wanted, form) {
-                self.found.push(Place { node, start: start as u32, end: end as u32, form });
-            }
-            if stretch.is_comma {
-                let wanted = stretch.wanted;
-                at = self.further_texts(at, wanted);
+            let (wanted, then) = (stretch.wanted, stretch.then);
+            let before = previous;
+            (previous, likely) = (number, stretch.likely);
+            at = match usual {
+                Some((form, end, behind)) => {
+                    if wanted != NOT_WANTED {
+                        self.found.push(Place { node: wanted, start: start as u32, end: end as u32, form });
+                    }
+                    behind
+                }
+                None => self.value(number, start)?,
+            };
+            match then {
+                Then::Go => {}
+                Then::Texts => at = self.further_texts(at, wanted),
+                Then::Watch => {
+                    self.watch(before, number, start..at)?;
+                    likely = self.skeletons.likely(number);
+                }
             }
         }
     }
 
+    /// Returns the stretch at `at`, which is not the most likely one to come after `previous`. One that did not come there
+    /// before is read now, and kept.
+    #[cold]
+    #[inline(never)]
+    fn less_likely(&mut self, previous: u32, at: usize) -> Option<u32> {
+        let rest = self.text.bytes.get(at..)?;
+        if let Some(number) = self.skeletons.find_less_likely(previous, rest) {
+            return Some(number);
+        }
+        self.text.at = at;
+        self.learn(previous)?;
+        // It is the most likely one now. Where it is not, nothing is lost but speed.
+        let number = self.skeletons.likely(previous);
+        self.skeletons.get(number)?.begins(rest).then_some(number)
+    }
+
+    /// Passes over the value at `start` behind a stretch, be it as it may. Returns where what comes behind it begins.
+    #[inline(never)]
+    fn value(&mut self, stretch: u32, start: usize) -> Option<usize> {
+        let stretch = self.skeletons.stretch(stretch);
+        let (form, end, behind) = self.text.value(start, stretch.next == Next::Text)?;
+        if let Some(form) = form {
+            // Nobody will look at it, but serde_json would.
+            if stretch.is_passed && matches!(form, Form::Escaped | Form::Number) {
+                return None;
+            }
+            if stretch.wanted != NOT_WANTED {
+                let (start, end) = (start as u32, end as u32);
+                self.found.push(Place { node: stretch.wanted, start, end, form });
+            }
+        }
+        Some(behind)
+    }
+
+    /// Has the value at `value` compared with others that came behind the same stretch, which came after `previous`.
+    #[cold]
+    #[inline(never)]
+    fn watch(&mut self, previous: u32, stretch: u32, value: Range<usize>) -> Option<()> {
+        let is_text = self.skeletons.stretch(stretch).next == Next::Text;
+        let (form, ..) = self.text.value(value.start, is_text)?;
+        let (likely, rest) = (self.skeletons.likely(stretch), self.text.bytes.get(value.end..)?);
+        let next = match self.skeletons.get(likely) {
+            Some(next) if next.begins(rest) => likely,
+            _ => self.less_likely(stretch, value.end)?,
+        };
+        self.skeletons.watch(previous, stretch, &self.text.bytes[value], form, next);
+        Some(())
+    }
+
     /// Passes over what follows a text of an array, from `at` on, as long as it is nothing but a comma and a text without
     /// escapes. Returns where something else follows.
-    fn further_texts(&mut self, mut at: usize, wanted: Option<u32>) -> usize {
+    #[inline(never)]
+    fn further_texts(&mut self, mut at: usize, wanted: u32) -> usize {
         let bytes = self.text.bytes;
         while bytes.get(at..).and_then(<[u8]>::first_chunk) == Some(COMMA)
             && let start = at + COMMA.len()
             && let Some(end) = text::plain(bytes, start)
         {
-            if let Some(node) = wanted {
+            if wanted != NOT_WANTED {
                 let (start, end) = (start as u32, end as u32);
-                self.found.push(Place { node, start, end, form: Form::Text });
+                self.found.push(Place { node: wanted, start, end, form: Form::Text });
             }
             at = end + 1;
         }
@@ -372,10 +414,9 @@ enum Before {
     End,
 }
 
-/// Notes the places of a stretch in which arrays begin or end. Returns whether one of them has to be looked at.
+/// Notes the places of a stretch in which arrays begin or end.
 #[inline(never)]
-fn note_lists(inner: &[Inner], start: u32, lists: &mut Lists, found: &mut Vec<Place>) -> bool {
-    let mut doubtful = false;
+fn note_lists(inner: &[Inner], start: u32, lists: &mut Lists, found: &mut Vec<Place>, is_doubtful: bool) {
     for own in inner {
         match *own {
             Inner::Place(place) => found.push(place.moved(start)),
@@ -386,10 +427,9 @@ fn note_lists(inner: &[Inner], start: u32, lists: &mut Lists, found: &mut Vec<Pl
             Inner::Closes(at, node) => {
                 let Some(list) = lists.pop() else { continue };
                 if !list.is_mixed {
-                    doubtful |= gather(found, list.first, node, list.start, start + at);
+                    gather(found, list.first, node, list.start..start + at, is_doubtful);
                 }
             }
         }
     }
-    doubtful
 }

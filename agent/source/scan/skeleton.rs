@@ -8,7 +8,10 @@
 //! follows it; so what is the same in most of a producer's lines is compared at one stroke, and what a line is about
 //! (its action, its category) says early what the rest of it will be.
 
+use std::ops::Range;
+
 use rustc_hash::FxHashMap;
+use wide::u8x16;
 
 use crate::observation::{Form, Place};
 
@@ -34,6 +37,9 @@ pub(super) const COMMA: &[u8; 2] = b",\"";
 
 /// No stretch.
 const NONE: u32 = u32::MAX;
+
+/// The node of a value that is not wanted.
+pub(super) const NOT_WANTED: u32 = u32::MAX;
 
 /// An object or array that is open, and the node of what is in it, if a wanted path leads there or beyond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +68,16 @@ pub(super) struct After {
     pub(super) is_passed: bool,
 }
 
+/// What is done once the value behind a stretch was passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    Go,
+    /// The value is compared with others that came there.
+    Watch,
+    /// The stretch stands between two texts of an array and is nothing but their comma, so there may be more of them.
+    Texts,
+}
+
 /// What is wanted of a stretch itself. Places count from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inner {
@@ -80,13 +96,13 @@ pub(super) enum Inner {
 #[repr(C)]
 pub(super) struct Stretch {
     /// Its first bytes, and which of 16 they are.
-    head: u128,
-    mask: u128,
+    head: u8x16,
+    mask: u8x16,
     pub(super) length: u32,
     /// What is most likely to come after it.
     pub(super) likely: u32,
-    /// The node of the value that follows, if it is wanted.
-    pub(super) wanted: Option<u32>,
+    /// The node of the value that follows; [`NOT_WANTED`] if it is not. (As an `Option` it takes more steps.)
+    pub(super) wanted: u32,
     /// Whether a wanted path leads beyond that value, which is not wanted itself.
     pub(super) is_passed: bool,
     pub(super) next: Next,
@@ -95,10 +111,7 @@ pub(super) struct Stretch {
     /// Whether something is wanted of the stretch itself, and whether an array of that begins or ends elsewhere.
     pub(super) has_inner: bool,
     pub(super) has_lists: bool,
-    /// Whether the values that come behind it are still compared with each other.
-    pub(super) is_watched: bool,
-    /// Whether it stands between two texts of an array and is nothing but their comma.
-    pub(super) is_comma: bool,
+    pub(super) then: Then,
     text: Box<[u8]>,
     /// What is wanted of it, in its order.
     pub(super) inner: Box<[Inner]>,
@@ -150,31 +163,28 @@ impl Default for Skeletons {
 }
 
 impl Skeletons {
-    /// Returns the number of a stretch that came after another before and is what `bytes` begin with.
-    #[inline(always)]
-    pub(super) fn find(&mut self, previous: u32, likely: u32, bytes: &[u8]) -> Option<u32> {
-        match self.stretches.get(likely as usize) {
-            Some(own) if own.begins(bytes) => Some(likely),
-            _ => self.find_less_likely(previous, bytes),
-        }
-    }
-
     /// Returns what is known of a stretch.
     #[inline(always)]
     pub(super) fn stretch(&self, number: u32) -> &Stretch {
         &self.stretches[number as usize]
     }
 
-    #[cold]
-    #[inline(never)]
-    fn find_less_likely(&mut self, previous: u32, bytes: &[u8]) -> Option<u32> {
-        let after = self.stretch(previous).after;
-        let begins = |number: &u32| self.stretches.get(*number as usize).is_some_and(|own| own.begins(bytes));
-        let at = 1 + after[1..].iter().position(begins)?;
+    /// Returns what is known of a stretch, if there is one of that number.
+    #[inline(always)]
+    pub(super) fn get(&self, number: u32) -> Option<&Stretch> {
+        self.stretches.get(number as usize)
+    }
+
+    /// Returns the number of a stretch that came after another before, was not the most likely one to do so, and is what
+    /// `bytes` begin with.
+    pub(super) fn find_less_likely(&mut self, previous: u32, bytes: &[u8]) -> Option<u32> {
+        let after = &self.stretch(previous).after[1..];
+        let begins = |number: &u32| self.get(*number).is_some_and(|own| own.begins(bytes));
+        let at = 1 + after.iter().position(begins)?;
         let own = &mut self.stretches[previous as usize];
         own.after.swap(at, at - 1);
         own.likely = own.after[0];
-        Some(after[at])
+        Some(own.after[at - 1])
     }
 
     /// Returns the number of the stretch that most likely comes after one.
@@ -212,8 +222,9 @@ impl Skeletons {
                 let in_array = open.last().is_some_and(|open| open.array);
                 let mut stretch = Stretch::new(text, next, value.wanted, inner, self.number_of(open));
                 stretch.is_passed = value.is_passed;
-                stretch.is_comma = in_array && next == Next::Text && text == COMMA;
-                stretch.is_watched &= !stretch.is_comma;
+                if in_array && next == Next::Text && text == COMMA {
+                    stretch.then = Then::Texts;
+                }
                 self.add(before, stretch)
             }
         };
@@ -274,7 +285,9 @@ impl Skeletons {
         often.retain(|own| own.count >= OFTEN);
         often.sort_by_key(|own| own.count);
         stretch.rounds += 1;
-        stretch.is_watched = !often.is_empty() && stretch.rounds < MAX_ROUNDS;
+        if often.is_empty() || stretch.rounds == MAX_ROUNDS {
+            stretch.then = Then::Go;
+        }
         let lengthened: Vec<u32> =
             often.into_iter().filter_map(|value| self.lengthened(previous, number, value)).collect();
         for longer in lengthened {
@@ -294,7 +307,9 @@ impl Skeletons {
             if text.len() + own.value.len() + next.text.len() > MAX_LENGTH {
                 break;
             }
-            if let (Some(node), Some(form)) = (stretch.wanted, own.form) {
+            if let (node, Some(form)) = (stretch.wanted, own.form)
+                && node != NOT_WANTED
+            {
                 let quote = u32::from(stretch.next == Next::Text);
                 inner.push(Inner::Place(Place { node, start, end: end - quote, form }));
             }
@@ -302,7 +317,7 @@ impl Skeletons {
             text.extend_from_slice(&next.text);
             inner.extend(next.inner.iter().map(|own| own.moved(end)));
             last = own.next;
-            if next.is_watched {
+            if next.then == Then::Watch {
                 value = self.stretches[last as usize].hardly_changes();
             }
         }
@@ -317,9 +332,10 @@ impl Skeletons {
         let longer = Stretch {
             likely: stretch.likely,
             after: stretch.after,
-            is_watched: stretch.is_watched,
+            then: stretch.then,
             is_passed: stretch.is_passed,
-            ..Stretch::new(&text, stretch.next, stretch.wanted, &settled(inner), stretch.open)
+            wanted: stretch.wanted,
+            ..Stretch::new(&text, stretch.next, None, &settled(inner), stretch.open)
         };
         Some(self.add(before, longer))
     }
@@ -349,7 +365,7 @@ fn settled(inner: Vec<Inner>) -> Vec<Inner> {
                     _ => None,
                 };
                 let mut places: Vec<Place> = settled[at..].iter().filter_map(place).collect();
-                gather(&mut places, 0, node, begin, end);
+                gather(&mut places, 0, node, begin..end, false);
                 settled.truncate(at);
                 settled.extend(places.into_iter().map(Inner::Place));
             }
@@ -359,42 +375,42 @@ fn settled(inner: Vec<Inner>) -> Vec<Inner> {
     settled
 }
 
-/// Makes one place of those of a list, from `first` on, if there are several. Returns whether it has to be looked at.
-pub(super) fn gather(places: &mut Vec<Place>, first: usize, node: u32, start: u32, end: u32) -> bool {
+/// Makes one place of those of a list, from `first` on, if there are several; `is_doubtful` is whether some may have escapes
+/// or be numbers beyond every range.
+pub(super) fn gather(places: &mut Vec<Place>, first: usize, node: u32, list: Range<u32>, is_doubtful: bool) {
     let own = &places[first..];
     if own.len() < 2 {
-        return false;
+        return;
     }
     let is_plain = |place: &Place| !matches!(place.form, Form::Escaped | Form::Number | Form::DoubtfulList);
-    let form = if own.iter().all(is_plain) { Form::List } else { Form::DoubtfulList };
+    let form = if !is_doubtful || own.iter().all(is_plain) { Form::List } else { Form::DoubtfulList };
     places.truncate(first);
-    places.push(Place { node, start, end, form });
-    form == Form::DoubtfulList
+    places.push(Place { node, start: list.start, end: list.end, form });
 }
 
 impl Stretch {
     fn new(text: &[u8], next: Next, wanted: Option<u32>, inner: &[Inner], open: u32) -> Self {
         let length = text.len().min(16);
-        let mut head = [0; 16];
+        let (mut head, mut mask) = ([0; 16], [0; 16]);
         head[..length].copy_from_slice(&text[..length]);
+        mask[..length].fill(u8::MAX);
         let place = |own: &Inner| match own {
             Inner::Place(place) => Some(*place),
             _ => None,
         };
         let places: Box<[Place]> = inner.iter().filter_map(place).collect();
         Stretch {
-            head: u128::from_le_bytes(head),
-            mask: u128::MAX.checked_shr(128 - 8 * length as u32).unwrap_or(0),
+            head: u8x16::new(head),
+            mask: u8x16::new(mask),
             length: text.len() as u32,
             likely: NONE,
-            wanted,
+            wanted: wanted.unwrap_or(NOT_WANTED),
             is_passed: false,
             next,
             is_long: text.len() > 16,
             has_inner: !inner.is_empty(),
             has_lists: places.len() < inner.len(),
-            is_watched: next != Next::End,
-            is_comma: false,
+            then: if next == Next::End { Then::Go } else { Then::Watch },
             text: text.into(),
             inner: inner.into(),
             places,
@@ -408,26 +424,28 @@ impl Stretch {
 
     /// Returns whether `bytes` begin with it, and what comes behind may come there.
     #[inline(always)]
-    fn begins(&self, bytes: &[u8]) -> bool {
-        let head = match bytes.first_chunk() {
-            Some(head) => u128::from_le_bytes(*head),
-            None => short(bytes),
-        };
-        head & self.mask == self.head
-            && match (self.next, bytes.get(self.length as usize)) {
-                (Next::Text, _) | (Next::End, None) => true,
-                // What comes may be text, an object or an array, and then more belongs to the stretch.
-                (Next::Bare, Some(byte)) => begins_bare(*byte),
-                (Next::End, Some(_)) | (Next::Bare, None) => false,
-            }
-            && bytes.len() >= self.length as usize
-            && (!self.is_long || self.goes_on(bytes))
+    pub(super) fn begins(&self, bytes: &[u8]) -> bool {
+        let Some(head) = bytes.first_chunk() else { return self.begins_short(bytes) };
+        (u8x16::new(*head) & self.mask).simd_eq(self.head).to_bitmask() == 0xffff
+            && (!self.is_long || bytes.starts_with(&self.text))
+            && (self.next == Next::Text || self.is_followed(bytes))
     }
 
-    /// Returns whether `bytes`, which begin with its first ones and are no shorter, go on as it does.
+    /// Does what [`begins`](Self::begins) does, of what ends a line.
+    #[cold]
     #[inline(never)]
-    fn goes_on(&self, bytes: &[u8]) -> bool {
-        bytes.starts_with(&self.text)
+    fn begins_short(&self, bytes: &[u8]) -> bool {
+        bytes.starts_with(&self.text) && (self.next == Next::Text || self.is_followed(bytes))
+    }
+
+    /// Returns whether what comes behind it, with which `bytes` begin, may come there. What comes may be text, an object or
+    /// an array, and then more belongs to the stretch.
+    #[inline(always)]
+    fn is_followed(&self, bytes: &[u8]) -> bool {
+        match bytes.get(self.length as usize) {
+            Some(byte) => self.next == Next::Bare && begins_bare(*byte),
+            None => self.next == Next::End,
+        }
     }
 
     /// Returns the values that were counted, and forgets them.
@@ -445,14 +463,6 @@ impl Stretch {
         let next = most.next;
         self.begin_anew().into_iter().find(|own| own.next == next)
     }
-}
-
-/// Returns fewer than 16 bytes as if zeroes followed. What ends a line is short.
-#[cold]
-fn short(bytes: &[u8]) -> u128 {
-    let mut head = [0; 16];
-    head[..bytes.len()].copy_from_slice(bytes);
-    u128::from_le_bytes(head)
 }
 
 /// Returns whether a number, `true`, `false` or `null` may begin with it.
