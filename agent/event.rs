@@ -34,7 +34,7 @@ struct Dates {
 
 /// What an [`Event`] holds. A field that is in the document, if there is one, wins over what the process
 /// table adds: "fields present are kept, only missing ones filled".
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fields {
     /// `@timestamp`: wall clock, nanoseconds since 1970.
     pub time: i64,
@@ -58,13 +58,41 @@ pub struct Fields {
     /// `process.exit_code`, for an exit.
     pub exit_code: Option<i64>,
     /// `network.*`, `source.*`, `destination.*`, for live flows; a recorded flow has a document.
-    pub network: Option<Network>,
+    pub network: Option<Box<Network>>,
     /// `vedette.attribution`, where the process of a flow was looked up.
     pub attribution: Option<Attribution>,
     /// `vedette.loss.*`; the process is then the busiest one that is responsible for others.
     pub loss: Option<Loss>,
     /// The ECS document that the event was read from.
     pub document: Option<Document>,
+}
+
+impl Fields {
+    /// Returns what nothing is known of but a host and when: a wall time, and what orders events.
+    pub fn of(host: Arc<Host>, time: i64, order: i64) -> Self {
+        Fields {
+            time,
+            order,
+            tick: None,
+            action: Action::default(),
+            sequence: None,
+            host,
+            process: None,
+            parent: None,
+            effective_parent: None,
+            exit_code: None,
+            network: None,
+            attribution: None,
+            loss: None,
+            document: None,
+        }
+    }
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Fields::of(Arc::default(), 0, 0)
+    }
 }
 
 /// What happened.
@@ -200,6 +228,16 @@ impl Event {
         Event(Arc::new(Inner { fields, dates: Dates::default() }))
     }
 
+    /// Makes an event in the memory of `last`, the one that was made so before, if nobody has kept that.
+    pub(crate) fn renewed(last: &mut Option<Event>, fields: Fields) -> Self {
+        let inner = Inner { fields, dates: Dates::default() };
+        match last.as_mut().map(|last| Arc::get_mut(&mut last.0)) {
+            Some(Some(own)) => *own = inner,
+            _ => *last = Some(Event(Arc::new(inner))),
+        }
+        last.clone().expect("made just now")
+    }
+
     /// Returns whether it is the very same event as another, not merely an equal one.
     pub fn is(&self, other: &Event) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -276,20 +314,10 @@ impl Record for Event {
     }
 
     fn weight(&self) -> usize {
-        let own = self.document.as_ref().map(|document| &document.line);
-        let process = |process: &Option<Arc<Process>>| match process {
-            // What describes it may be the event's own document.
-            Some(process) => match process.description.document() {
-                Some(document) if own.is_some_and(|own| Arc::ptr_eq(own, &document.line)) => 0,
-                _ => process.weight,
-            },
-            None => 0,
-        };
+        let process = |process: &Option<Arc<Process>>| process.as_ref().map_or(0, |process| process.weight);
         size_of::<Inner>()
-            + self
-                .document
-                .as_ref()
-                .map_or(0, |document| document.line.len() + document.values.weight(&document.line))
+            + self.network.as_ref().map_or(0, |network| size_of_val(&**network))
+            + self.document.as_ref().map_or(0, |document| document.values.weight())
             + process(&self.process)
             + process(&self.parent)
             + process(&self.effective_parent)

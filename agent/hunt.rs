@@ -89,7 +89,7 @@ pub fn documents<B>(
     let decoder = Decoder::raw(&fields.timestamp, schema.paths());
     let mut hunt = Hunt::new(program, order, tiebreaker, each, |raw: &Raw| {
         // The document as it was written; a line that was read is JSON.
-        serde_json::from_str(&raw.document.line).unwrap_or_else(|_| source::to_json(&raw.document).into())
+        serde_json::from_str(raw.document.line()).unwrap_or_else(|_| source::to_json(&raw.document).into())
     });
     let mut merge = Merge::new(decoder, files);
     let flow = merge.try_for_each(|item| match item {
@@ -123,7 +123,7 @@ impl Record for Raw {
     }
 
     fn weight(&self) -> usize {
-        self.document.line.len() + size_of::<Document>()
+        self.document.line().len() + size_of::<Document>()
     }
 }
 

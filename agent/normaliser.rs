@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use eql::FieldId;
 
-use crate::event::{Action, Attribution, Event, Fields, Host, Network, Process};
+use crate::event::{Action, Attribution, Event, Fields, Host, Process};
 use crate::observation::{Document, Flow, Image, Message, MessageEvent, Observation, Owner};
 use crate::process_table::{Accounts, At, HostRef, Limits, ProcessTable, Recorded, Seen};
 use crate::schema::FIELDS;
@@ -35,6 +35,8 @@ pub struct Normaliser {
     /// Whether losses become events: not those of a recording.
     losses: Option<Losses>,
     ticks: bool,
+    /// The event that was made last, for its memory.
+    last: Option<Event>,
     counts: Counts,
 }
 
@@ -79,6 +81,7 @@ impl Normaliser {
             sequences: Sequences::default(),
             losses: options.losses.then(Losses::default),
             ticks: options.ticks,
+            last: None,
             counts: Counts::default(),
         }
     }
@@ -118,17 +121,14 @@ impl Normaliser {
             None => (None, None, None),
         };
         Event::new(Fields {
-            time: flow.time,
-            order: at.order,
             tick: flow.tick,
             action: if flow.ended { Action::DisconnectReceived } else { Action::ConnectionAttempted },
-            host: host.described.clone(),
             process,
             parent,
             effective_parent,
-            network: Some(flow.network),
+            network: Some(Box::new(flow.network)),
             attribution,
-            ..Fields::default()
+            ..Fields::of(host.described.clone(), flow.time, at.order)
         })
     }
 
@@ -139,14 +139,11 @@ impl Normaliser {
         let host = self.hosts.own();
         let seen = busiest.and_then(|id| self.table.entity(host.host_ref(), &id, at.order, 0));
         Some(Event::new(Fields {
-            time: at.time,
-            order: at.order,
             tick: self.ticks.then_some(at.order),
             action: Action::EventsLost,
-            host: host.described.clone(),
             process: seen.map(|seen| of_no_session(seen.process)),
             loss: Some(loss),
-            ..Fields::default()
+            ..Fields::of(host.described.clone(), at.time, at.order)
         }))
     }
 
@@ -212,7 +209,7 @@ impl Normaliser {
                 (Action::End, self.table.exit(who, process, at))
             }
             MessageEvent::Connect(connection) => {
-                network = Some(Network::clone(connection));
+                network = Some(connection.clone());
                 self.counts.flows_attributed += 1;
                 (Action::ConnectionAttempted, self.table.other(who, process, at))
             }
@@ -228,36 +225,36 @@ impl Normaliser {
                 losses.lost(missing, at, || self.table.running_sessions(who));
             }
         }
-        Some(Event::new(Fields {
-            time: message.time,
-            order: at.order,
-            tick: message.tick,
-            action,
-            sequence: message.global_seq_num,
-            host: host.described.clone(),
-            process: Some(seen.process),
-            parent: seen.parent,
-            effective_parent: seen.effective_parent,
-            exit_code: exit,
-            attribution: network.is_some().then_some(Attribution::Named),
-            network,
-            ..Fields::default()
-        }))
+        Some(Event::renewed(
+            &mut self.last,
+            Fields {
+                tick: message.tick,
+                action,
+                sequence: message.global_seq_num,
+                process: Some(seen.process),
+                parent: seen.parent,
+                effective_parent: seen.effective_parent,
+                exit_code: exit,
+                attribution: network.is_some().then_some(Attribution::Named),
+                network,
+                ..Fields::of(host.described.clone(), at.time, at.order)
+            },
+        ))
     }
 
     fn document(&mut self, document: Document) -> Option<Event> {
-        if document::is_alert(&document) {
+        if document::is_alert(&document.values) {
             self.counts.alerts += 1;
             return None;
         }
         let at = self.at(document.time, document.tick);
         let slack = if self.ticks { 0 } else { slack(document.time) };
         self.table.advance(at.order);
-        let host = self.hosts.of(document::host_id(&document));
-        let described = if document::names_os(&document) { &host.elsewhere } else { &host.described };
+        let host = self.hosts.of(document::host_id(&document.values));
+        let described = if document::names_os(&document.values) { &host.elsewhere } else { &host.described };
         let who = host.host_ref();
-        let (seen, attribution) = match document::category(&document) {
-            Category::Process => match document::recorded(&document) {
+        let (seen, attribution) = match document::category(&document.values) {
+            Category::Process => match document::recorded(&document.values) {
                 Some(recorded) => (Some(self.table.record(who, recorded, at, slack)), None),
                 None => (None, None),
             },
@@ -268,26 +265,26 @@ impl Normaliser {
                 }
                 None => (None, None),
             },
-            Category::Loss => (document::recorded(&document).map(busiest), None),
+            Category::Loss => (document::recorded(&document.values).map(busiest), None),
             Category::Other => (None, None),
         };
         let (process, parent, effective_parent) = match seen {
             Some(seen) => (Some(seen.process), seen.parent, seen.effective_parent),
             None => (None, None, None),
         };
-        Some(Event::new(Fields {
-            time: document.time,
-            order: at.order,
-            tick: document.tick,
-            action: Action::Document,
-            host: described.clone(),
-            process,
-            parent,
-            effective_parent,
-            attribution,
-            document: Some(document),
-            ..Fields::default()
-        }))
+        Some(Event::renewed(
+            &mut self.last,
+            Fields {
+                tick: document.tick,
+                action: Action::Document,
+                process,
+                parent,
+                effective_parent,
+                attribution,
+                document: Some(document),
+                ..Fields::of(described.clone(), at.time, at.order)
+            },
+        ))
     }
 
     fn at(&self, time: i64, tick: Option<i64>) -> At {
@@ -310,7 +307,7 @@ fn attribute(
     at: At,
     slack: i64,
 ) -> Option<(Seen, Attribution)> {
-    let named = document::named_process(document);
+    let named = document::named_process(&document.values);
     let agrees = |seen: &Seen| {
         seen.process.agrees(named.executable, named.name)
             && named.pid.is_none_or(|pid| pid == seen.process.pid)
@@ -329,7 +326,7 @@ fn attribute(
 
 /// The busiest process of a recorded loss.
 fn busiest(recorded: Recorded<'_>) -> Seen {
-    let process = of_no_session(Arc::new(recorded.process));
+    let process = of_no_session(Arc::new(recorded.into_process()));
     Seen { process, parent: None, effective_parent: None, ended: false }
 }
 
@@ -363,6 +360,8 @@ fn exit_code(status: i32) -> i64 {
 #[derive(Debug)]
 struct Hosts {
     own: HostEntry,
+    /// The one that was asked for last, as it mostly is again.
+    last: HostEntry,
     by_id: HashMap<Arc<str>, HostEntry>,
     /// In the order in which they came; the own one is not among them.
     order: VecDeque<Arc<str>>,
@@ -396,6 +395,7 @@ impl Hosts {
         let own = HostEntry::new(0, host);
         Hosts {
             by_id: HashMap::from([(own.described.id.clone(), own.clone())]),
+            last: own.clone(),
             own,
             order: VecDeque::new(),
             next: 1,
@@ -406,10 +406,14 @@ impl Hosts {
         &self.own
     }
 
-    fn of(&mut self, id: Option<&str>) -> HostEntry {
-        let Some(id) = id else { return self.own.clone() };
+    fn of(&mut self, id: Option<&str>) -> &HostEntry {
+        let Some(id) = id else { return &self.own };
+        if *self.last.described.id == *id {
+            return &self.last;
+        }
         if let Some(entry) = self.by_id.get(id) {
-            return entry.clone();
+            self.last = entry.clone();
+            return &self.last;
         }
         if self.order.len() >= MAX_HOSTS
             && let Some(first) = self.order.pop_front()
@@ -421,7 +425,8 @@ impl Hosts {
         self.next = self.next.wrapping_add(1);
         self.order.push_back(id.clone());
         self.by_id.insert(id, entry.clone());
-        entry
+        self.last = entry;
+        &self.last
     }
 }
 

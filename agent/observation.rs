@@ -3,6 +3,7 @@
 //! A source (an eslogger line, an ECS document, a live Endpoint Security message) becomes an
 //! [`Observation`]; the [normaliser](crate::normaliser) turns it into an [`Event`](crate::event::Event).
 
+mod excerpt;
 mod values;
 
 use std::borrow::Cow;
@@ -10,8 +11,9 @@ use std::sync::Arc;
 
 use eql::{FieldId, Value};
 
+pub use excerpt::{Excerpt, Selection};
 pub use values::Values;
-pub(crate) use values::{Form, Layout, MAX_PLACES, Place};
+pub(crate) use values::{Form, Layout, MAX_PLACES, Place, Reused};
 
 use crate::event::Network;
 
@@ -285,17 +287,20 @@ pub enum Owner {
 /// An ECS document: its text, and the fields that the loaded rules and the process table read. A clone is a reference count.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// The line as it was read, valid UTF-8, without its newline.
-    pub line: Arc<str>,
     /// `@timestamp`, nanoseconds since 1970.
     pub time: i64,
     /// `vedette.tick`, where a live sensor recorded it.
     pub tick: Option<i64>,
-    /// The values of those fields, as far as the document has them.
+    /// Its line, and the values of those fields, as far as it has them.
     pub values: Arc<Values>,
 }
 
 impl Document {
+    /// Returns the line as it was read, valid UTF-8, without its newline.
+    pub fn line(&self) -> &str {
+        self.values.line()
+    }
+
     /// Returns whether the document itself holds something under `field`.
     #[inline]
     pub fn has(&self, field: FieldId) -> bool {
@@ -305,11 +310,11 @@ impl Document {
     /// Returns what the document itself holds under `field`.
     #[inline]
     pub fn get(&self, field: FieldId) -> Value<'_> {
-        self.values.get(field, &self.line)
+        self.values.get(field)
     }
 
     /// Returns whether a single value under `field` satisfies `test`; `None` if the document itself holds none.
     pub(crate) fn any(&self, field: FieldId, test: impl FnMut(Value<'_>) -> bool) -> Option<bool> {
-        self.values.any(field, &self.line, test)
+        self.values.any(field, test)
     }
 }

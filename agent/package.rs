@@ -68,7 +68,12 @@ pub fn is_recorded_host(identity: &Identity<'_>, recorded_flag: Option<bool>) ->
 fn by_apple(identity: &Identity<'_>) -> bool {
     identity.trusted
         && !identity.has_team
-        && identity.signing_id.as_deref().is_some_and(|id| id.starts_with("com.apple."))
+        && identity.signing_id.as_deref().is_some_and(is_signing_id_of_apple)
+}
+
+/// Returns whether a signing id is one that Apple gives its own programs.
+pub fn is_signing_id_of_apple(id: &str) -> bool {
+    id.starts_with("com.apple.")
 }
 
 fn has_identity(executable: Option<&str>, signing_id: Option<&str>) -> bool {

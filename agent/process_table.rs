@@ -33,7 +33,8 @@ use store::{Instance, Store, Version};
 pub use accounts::Accounts;
 pub use image::{MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, entity_id};
 pub(crate) use image::{cut, file_name};
-pub use recorded::{Another, Change, Recorded};
+use recorded::Described;
+pub use recorded::{Another, Change, Lineage, Recorded};
 
 /// How many processes are kept.
 pub const MAX_PROCESSES: usize = 16_384;
@@ -55,6 +56,7 @@ pub const KEPT_BEYOND_WINDOW: i64 = 60_000_000_000;
 pub struct ProcessTable {
     store: Store,
     images: Images,
+    described: Described,
     /// What is known of pid 1 where it is not in the table, as it hardly ever is in a recording.
     launchd: Parent,
     clock: Clock,
@@ -134,6 +136,7 @@ impl ProcessTable {
         ProcessTable {
             store: Store::default(),
             images: Images::default(),
+            described: Described::default(),
             launchd: of_pid(1),
             clock: Clock::new(),
             limits,
@@ -253,7 +256,7 @@ impl ProcessTable {
         let version = Version {
             from: at.order,
             token: Some(target.token),
-            process: sealed(image),
+            process: self.store.sealed(image),
             parent: parent.map(|parent| parent.process),
             effective_parent,
             is_installer_host: package::is_host(target),

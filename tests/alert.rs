@@ -74,12 +74,12 @@ fn flow(said: &str) -> Event {
         process: Some(Arc::new(Process { ancestry: ancestry.into(), ..process("self", said) })),
         parent: Some(Arc::new(process(&format!("{said}0"), said))),
         effective_parent: Some(Arc::new(process("responsible", said))),
-        network: Some(Network {
+        network: Some(Box::new(Network {
             destination_ip: text(said),
             destination_domain: text(said),
             destination_port: Some(443),
             ..Network::default()
-        }),
+        })),
         ..Fields::default()
     })
 }

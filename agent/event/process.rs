@@ -1,12 +1,12 @@
 //! A process's image, and what it is, which may be read from a document when somebody asks.
 
-use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use eql::{FieldId, Scalar};
 
 use super::{Description, DescriptionParts, Package};
-use crate::observation::Document;
+use crate::observation::{Excerpt, Selection, Values};
+use crate::process_table::MAX_TEXT_BYTES;
 
 /// A process's image at one moment; a new one at each fork and exec.
 ///
@@ -47,95 +47,141 @@ impl std::ops::Deref for Process {
 
 impl std::ops::DerefMut for Process {
     fn deref_mut(&mut self) -> &mut Description {
-        self.description.made();
-        self.description.source = None;
-        self.description.made.get_mut().expect("made just now")
+        self.description.made_mut()
     }
 }
 
-/// A [`Description`], or the document that it is made of when somebody first reads it: of most images nobody does.
-#[derive(Clone, Debug, Default)]
-pub struct Lazy {
-    made: OnceLock<Description>,
-    source: Option<DescribedBy>,
+/// A [`Description`], or what it is made of when somebody first reads it: of most images that documents describe nobody
+/// does.
+#[derive(Clone, Debug)]
+pub struct Lazy(State);
+
+#[derive(Clone, Debug)]
+enum State {
+    Made(Description),
+    Recorded(Recorded),
 }
 
-/// How long a document is, in bytes, that is kept to be read later.
-const MAX_KEPT_LINE: usize = 8 << 10;
-
-/// A document that describes an image, and how.
+/// What a document says of an image, and how that is read.
 #[derive(Clone, Debug)]
-struct DescribedBy {
-    document: Document,
+struct Recorded {
+    excerpt: Excerpt,
     reader: &'static Reader,
+    made: OnceLock<Box<Description>>,
 }
 
 /// How a document's description of an image is read.
 #[derive(Debug)]
 pub struct Reader {
+    /// The fields that it is made of.
+    pub fields: Selection,
     /// All of it.
-    pub describe: for<'d> fn(&'d Document) -> DescriptionParts<'d>,
-    /// `executable` by itself.
-    pub executable: for<'d> fn(&'d Document) -> Option<Cow<'d, str>>,
-    /// `name` by itself.
-    pub name: for<'d> fn(&'d Document) -> Option<Cow<'d, str>>,
+    pub describe: for<'d> fn(&'d Values) -> DescriptionParts<'d>,
+    /// The field that is `executable`, where it is plain text.
+    pub executable: FieldId,
+    /// The field that is `name`, where it is plain text.
+    pub name: FieldId,
     /// For each of the sensor's fields, whether an event of the process has it from a description only if the document
     /// that was described has that very field.
     pub copied: &'static [bool],
 }
 
 impl Lazy {
-    /// Reads `document` once it is asked for; one that is long is read now, as what is in it may be much shorter.
-    pub fn new(document: &Document, reader: &'static Reader) -> Self {
-        match document.line.len() > MAX_KEPT_LINE {
-            true => (reader.describe)(document).into(),
-            false => {
-                let source = DescribedBy { document: document.clone(), reader };
-                Lazy { made: OnceLock::new(), source: Some(source) }
+    /// Keeps what `values` say to be read once it is asked for; what is long is read now, as less of it may be kept.
+    /// `memory` is that of another one which is gone, or empty.
+    pub fn new(values: &Values, reader: &'static Reader, memory: String) -> Self {
+        match values.excerpt(&reader.fields, memory) {
+            Some(excerpt) => Lazy(State::Recorded(Recorded { excerpt, reader, made: OnceLock::new() })),
+            None => (reader.describe)(values).into(),
+        }
+    }
+
+    /// Returns whether it was made by [`new`](Self::new) of the same values, read in the same way.
+    pub fn is_of(&self, values: &Values, reader: &'static Reader) -> bool {
+        match &self.0 {
+            State::Recorded(own) => {
+                std::ptr::eq(own.reader, reader) && own.excerpt.is_of(values, &reader.fields)
             }
+            State::Made(_) => false,
         }
     }
 
-    /// Returns the document that is kept to be read.
-    pub fn document(&self) -> Option<&Document> {
-        self.source.as_ref().map(|source| &source.document)
-    }
-
-    /// Returns [`Description::executable`]; for that alone, nothing is made.
-    pub fn executable(&self) -> Option<Cow<'_, str>> {
-        match &self.source {
-            Some(source) => (source.reader.executable)(&source.document),
-            None => self.made().executable().map(Cow::Borrowed),
+    /// Returns memory for another one.
+    pub fn into_memory(self) -> String {
+        match self.0 {
+            State::Recorded(recorded) => recorded.excerpt.into_memory(),
+            State::Made(_) => String::new(),
         }
     }
 
-    /// Returns [`Description::name`]; for that alone, nothing is made.
-    pub fn name(&self) -> Option<Cow<'_, str>> {
-        match &self.source {
-            Some(source) => (source.reader.name)(&source.document),
-            None => self.made().name().map(Cow::Borrowed),
+    /// Returns what is kept to be read.
+    pub fn excerpt(&self) -> Option<&Excerpt> {
+        match &self.0 {
+            State::Recorded(recorded) => Some(&recorded.excerpt),
+            State::Made(_) => None,
         }
+    }
+
+    /// Returns [`Description::executable`]; for that alone, mostly nothing is made.
+    pub fn executable(&self) -> Option<&str> {
+        self.plain(|reader| reader.executable).or_else(|| self.made().executable())
+    }
+
+    /// Returns [`Description::name`]; for that alone, mostly nothing is made.
+    pub fn name(&self) -> Option<&str> {
+        self.plain(|reader| reader.name).or_else(|| self.made().name())
+    }
+
+    /// Returns the text of a field, if it is kept as it is written.
+    fn plain(&self, field: impl Fn(&Reader) -> FieldId) -> Option<&str> {
+        let State::Recorded(own) = &self.0 else { return None };
+        let text = own.excerpt.plain(field(own.reader))?;
+        (1..=MAX_TEXT_BYTES).contains(&text.len()).then_some(text)
     }
 
     /// Returns whether it is known, without making anything, that an event of the process has nothing under `field` from
     /// its description.
     pub(crate) fn lacks(&self, field: FieldId) -> bool {
-        self.source.as_ref().is_some_and(|source| {
-            source.reader.copied.get(field.index()) == Some(&true) && !source.document.has(field)
-        })
+        match &self.0 {
+            State::Recorded(own) => {
+                own.reader.copied.get(field.index()) == Some(&true) && !own.excerpt.has(field)
+            }
+            State::Made(_) => false,
+        }
     }
 
     fn made(&self) -> &Description {
-        self.made.get_or_init(|| {
-            let describe =
-                |source: &DescribedBy| Description::from((source.reader.describe)(&source.document));
-            self.source.as_ref().map(describe).unwrap_or_default()
-        })
+        match &self.0 {
+            State::Made(description) => description,
+            State::Recorded(own) => own.made.get_or_init(|| own.describe().into()),
+        }
+    }
+
+    fn made_mut(&mut self) -> &mut Description {
+        if let State::Recorded(own) = &mut self.0 {
+            self.0 = State::Made(own.made.take().map_or_else(|| own.describe(), |made| *made));
+        }
+        match &mut self.0 {
+            State::Made(description) => description,
+            State::Recorded(_) => unreachable!("made just now"),
+        }
+    }
+}
+
+impl Recorded {
+    fn describe(&self) -> Description {
+        (self.reader.describe)(&self.excerpt.values()).into()
+    }
+}
+
+impl Default for Lazy {
+    fn default() -> Self {
+        Lazy(State::Made(Description::default()))
     }
 }
 
 impl From<DescriptionParts<'_>> for Lazy {
     fn from(parts: DescriptionParts<'_>) -> Self {
-        Lazy { made: OnceLock::from(Description::from(parts)), source: None }
+        Lazy(State::Made(parts.into()))
     }
 }

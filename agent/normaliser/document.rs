@@ -6,13 +6,13 @@ use std::sync::Arc;
 use eql::{FieldId, Scalar, Value};
 
 use crate::event::{
-    ArgsParts, CodeSignature, DescriptionParts, InvocationParts, KeptArgs, Lazy, Package, Process, Reader,
-    User,
+    ArgsParts, CodeSignature, DescriptionParts, InvocationParts, KeptArgs, Package, Reader, User,
 };
-use crate::observation::Document;
+use crate::observation::{Selection, Values};
 use crate::package::Identity;
 use crate::process_table::{
-    Another, Change, MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, Recorded, cut, file_name,
+    Another, Change, Lineage, MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, Recorded, cut,
+    file_name,
 };
 use crate::{package, schema, timestamp};
 
@@ -109,12 +109,12 @@ pub(super) struct NamedProcess<'a> {
 }
 
 /// Returns whether a document is an alert, or one of those that follow an alert of this sensor.
-pub(super) fn is_alert(document: &Document) -> bool {
+pub(super) fn is_alert(document: &Values) -> bool {
     let kind = document.get(EVENT_KIND);
     is(kind, "alert") || is(kind, "enrichment")
 }
 
-pub(super) fn category(document: &Document) -> Category {
+pub(super) fn category(document: &Values) -> Category {
     let category = document.get(EVENT_CATEGORY);
     match () {
         () if is(category, "process") => Category::Process,
@@ -124,16 +124,16 @@ pub(super) fn category(document: &Document) -> Category {
     }
 }
 
-pub(super) fn host_id(document: &Document) -> Option<&str> {
+pub(super) fn host_id(document: &Values) -> Option<&str> {
     borrowed(document, HOST_ID)
 }
 
 /// Returns whether a document says which operating system it comes from.
-pub(super) fn names_os(document: &Document) -> bool {
+pub(super) fn names_os(document: &Values) -> bool {
     [OS_TYPE, OS_FAMILY, OS_PLATFORM, OS_NAME].iter().any(|id| document.has(*id))
 }
 
-pub(super) fn named_process(document: &Document) -> NamedProcess<'_> {
+pub(super) fn named_process(document: &Values) -> NamedProcess<'_> {
     NamedProcess {
         pid: number(document, PID),
         entity_id: borrowed(document, ENTITY_ID),
@@ -143,35 +143,72 @@ pub(super) fn named_process(document: &Document) -> NamedProcess<'_> {
 }
 
 /// Returns what a process document says for the process table; `None` if it names no pid.
-pub(super) fn recorded(document: &Document) -> Option<Recorded<'_>> {
-    let process = Process {
-        pid: number(document, PID)?,
-        pidversion: number(document, PIDVERSION),
-        entity_id: text(document, ENTITY_ID).unwrap_or_default(),
-        start: borrowed(document, START).and_then(|text| timestamp::parse(text).ok()),
-        parent_pid: number(document, PARENT_PID),
-        parent_entity_id: text(document, PARENT_ENTITY_ID),
-        ancestry: ancestry(document),
-        package: session(document),
-        previous_executable: text(document, PREVIOUS_EXECUTABLE),
-        description: Lazy::new(document, &PROCESS),
-        ..Process::default()
-    };
+pub(super) fn recorded(document: &Values) -> Option<Recorded<'_>> {
     Some(Recorded {
         change: change(document),
-        process,
-        has_args: document.has(ARGS),
-        is_installer_host: is_host(document),
+        process: Another {
+            pid: number(document, PID)?,
+            entity_id: kept(document, ENTITY_ID),
+            executable: kept(document, EXECUTABLE),
+            name: name(document, NAME, EXECUTABLE),
+            values: document,
+            reader: &PROCESS,
+            is_host,
+        },
+        pidversion: number(document, PIDVERSION),
+        start: borrowed(document, START).and_then(|text| timestamp::parse(text).ok()),
+        parent_pid: number(document, PARENT_PID),
+        lineage,
         parent: another(document, PARENT_PID, PARENT_ENTITY_ID, &PARENT, parent_is_host),
         effective_parent: another(document, EFFECTIVE_PID, EFFECTIVE_ENTITY_ID, &EFFECTIVE, |_| false),
     })
 }
 
+fn lineage(document: &Values) -> Lineage {
+    Lineage {
+        parent_entity_id: text(document, PARENT_ENTITY_ID),
+        ancestry: ancestry(document),
+        package: session(document),
+        previous_executable: text(document, PREVIOUS_EXECUTABLE),
+        has_args: document.has(ARGS),
+    }
+}
+
 /// The process that a document is about.
 static PROCESS: Reader = Reader {
+    fields: Selection::new(
+        0,
+        schema::among(&[
+            EXECUTABLE,
+            NAME,
+            ARGS,
+            ARGS_COUNT,
+            COMMAND_LINE,
+            WORKING_DIRECTORY,
+            SCRIPT,
+            TTY,
+            GROUP_LEADER,
+            SESSION_LEADER,
+            SIGNED,
+            TRUSTED,
+            SIGNING_ID,
+            TEAM_ID,
+            CDHASH,
+            FLAGS,
+            PLATFORM_BINARY,
+            USER_ID,
+            USER_NAME,
+            USER_REAL_ID,
+            USER_REAL_NAME,
+            GROUP_ID,
+            GROUP_NAME,
+            GROUP_REAL_ID,
+            GROUP_REAL_NAME,
+        ]),
+    ),
     describe: describe_process,
-    executable: |document| kept(document, EXECUTABLE),
-    name: |document| name(document, NAME, EXECUTABLE),
+    executable: EXECUTABLE,
+    name: NAME,
     copied: &COPIED,
 };
 
@@ -204,39 +241,53 @@ const SIGNATURE_STATUS: FieldId = schema::id("process.code_signature.status");
 
 /// Its parent.
 static PARENT: Reader = Reader {
+    fields: Selection::new(
+        1,
+        schema::among(&[
+            PARENT_EXECUTABLE,
+            PARENT_NAME,
+            PARENT_ARGS,
+            PARENT_COMMAND_LINE,
+            PARENT_SIGNED,
+            PARENT_TRUSTED,
+            PARENT_SIGNING_ID,
+            PARENT_TEAM_ID,
+        ]),
+    ),
     describe: describe_parent,
-    executable: |document| kept(document, PARENT_EXECUTABLE),
-    name: |document| kept(document, PARENT_NAME),
+    executable: PARENT_EXECUTABLE,
+    name: PARENT_NAME,
     copied: &[],
 };
 
 /// The process that is responsible for it.
 static EFFECTIVE: Reader = Reader {
+    fields: Selection::new(2, schema::among(&[EFFECTIVE_EXECUTABLE, EFFECTIVE_NAME])),
     describe: |document| DescriptionParts {
         name: kept(document, EFFECTIVE_NAME),
         executable: kept(document, EFFECTIVE_EXECUTABLE),
         ..DescriptionParts::default()
     },
-    executable: |document| kept(document, EFFECTIVE_EXECUTABLE),
-    name: |document| kept(document, EFFECTIVE_NAME),
+    executable: EFFECTIVE_EXECUTABLE,
+    name: EFFECTIVE_NAME,
     copied: &[],
 };
 
 /// Another process than the one that a document is about, if it says anything of it.
 fn another<'d>(
-    document: &'d Document,
+    values: &'d Values,
     pid: FieldId,
     entity_id: FieldId,
     reader: &'static Reader,
-    is_host: fn(&Document) -> bool,
+    is_host: fn(&Values) -> bool,
 ) -> Option<Another<'d>> {
-    let (pid, entity_id) = (number(document, pid).unwrap_or_default(), kept(document, entity_id));
-    let (executable, name) = ((reader.executable)(document), (reader.name)(document));
+    let (pid, entity_id) = (number(values, pid).unwrap_or_default(), kept(values, entity_id));
+    let (executable, name) = (kept(values, reader.executable), kept(values, reader.name));
     let is_known = pid != 0 || entity_id.is_some() || name.is_some() || executable.is_some();
-    is_known.then_some(Another { pid, entity_id, executable, name, document, reader, is_host })
+    is_known.then_some(Another { pid, entity_id, executable, name, values, reader, is_host })
 }
 
-fn describe_process(document: &Document) -> DescriptionParts<'_> {
+fn describe_process(document: &Values) -> DescriptionParts<'_> {
     let (args, truncated) = list(document, ARGS, MAX_ARGS_BYTES);
     let line = borrowed(document, COMMAND_LINE);
     let args = KeptArgs {
@@ -272,7 +323,7 @@ fn describe_process(document: &Document) -> DescriptionParts<'_> {
     }
 }
 
-fn describe_parent(document: &Document) -> DescriptionParts<'_> {
+fn describe_parent(document: &Values) -> DescriptionParts<'_> {
     let (args, truncated) = list(document, PARENT_ARGS, MAX_ARGS_BYTES);
     let line = borrowed(document, PARENT_COMMAND_LINE);
     let command_line = line.map(|line| cut(line, MAX_COMMAND_LINE_BYTES).into());
@@ -291,17 +342,24 @@ fn describe_parent(document: &Document) -> DescriptionParts<'_> {
     }
 }
 
-fn is_host(document: &Document) -> bool {
-    let identity = identity(document, [EXECUTABLE, TRUSTED, SIGNING_ID, TEAM_ID]);
-    package::is_recorded_host(&identity, boolean(document, PLATFORM_BINARY))
+fn is_host(document: &Values) -> bool {
+    let fields = [EXECUTABLE, TRUSTED, SIGNING_ID, TEAM_ID];
+    is_recorded_host(document, fields, boolean(document, PLATFORM_BINARY))
 }
 
-fn parent_is_host(document: &Document) -> bool {
+fn parent_is_host(document: &Values) -> bool {
     let fields = [PARENT_EXECUTABLE, PARENT_TRUSTED, PARENT_SIGNING_ID, PARENT_TEAM_ID];
-    package::is_recorded_host(&identity(document, fields), None)
+    is_recorded_host(document, fields, None)
 }
 
-fn identity(document: &Document, [executable, trusted, signing_id, team_id]: [FieldId; 4]) -> Identity<'_> {
+/// See [`package::is_recorded_host`]; of what cannot be Apple's, no more than that is read.
+fn is_recorded_host(document: &Values, fields: [FieldId; 4], flag: Option<bool>) -> bool {
+    let [_, _, signing_id, _] = fields;
+    flag.unwrap_or_else(|| kept(document, signing_id).is_some_and(|id| package::is_signing_id_of_apple(&id)))
+        && package::is_recorded_host(&identity(document, fields), flag)
+}
+
+fn identity(document: &Values, [executable, trusted, signing_id, team_id]: [FieldId; 4]) -> Identity<'_> {
     Identity {
         executable: kept(document, executable),
         trusted: boolean(document, trusted).unwrap_or_default(),
@@ -311,14 +369,14 @@ fn identity(document: &Document, [executable, trusted, signing_id, team_id]: [Fi
 }
 
 /// A name, else what an executable's path ends with.
-fn name(document: &Document, name: FieldId, executable: FieldId) -> Option<Cow<'_, str>> {
+fn name(document: &Values, name: FieldId, executable: FieldId) -> Option<Cow<'_, str>> {
     kept(document, name).or_else(|| match kept(document, executable)? {
         Cow::Borrowed(path) => file_name(path).map(Cow::Borrowed),
         Cow::Owned(path) => file_name(&path).map(|name| Cow::Owned(name.to_owned())),
     })
 }
 
-fn ancestry(document: &Document) -> Arc<[Scalar]> {
+fn ancestry(document: &Values) -> Arc<[Scalar]> {
     match document.has(ANCESTRY) {
         true => list(document, ANCESTRY, MAX_ARGS_BYTES).0.into(),
         false => Arc::default(),
@@ -326,7 +384,7 @@ fn ancestry(document: &Document) -> Arc<[Scalar]> {
 }
 
 /// What a document is about: by Elastic's actions, else by ECS's types.
-fn change(document: &Document) -> Change {
+fn change(document: &Values) -> Change {
     let (action, kind) = (document.get(EVENT_ACTION), document.get(EVENT_TYPE));
     match () {
         () if is(action, "exec") => Change::Exec,
@@ -339,7 +397,7 @@ fn change(document: &Document) -> Change {
 
 /// What is said of a signature by `[exists, trusted, signing_id, team_id]`. Its status stays in the document.
 fn signature(
-    document: &Document,
+    document: &Values,
     [exists, trusted, signing_id, team_id]: [FieldId; 4],
 ) -> Option<CodeSignature> {
     let (exists, trusted) = (boolean(document, exists), boolean(document, trusted));
@@ -352,7 +410,7 @@ fn signature(
     })
 }
 
-fn user(document: &Document) -> Option<User> {
+fn user(document: &Values) -> Option<User> {
     let user = User {
         id: text(document, USER_ID).unwrap_or_default(),
         name: text(document, USER_NAME),
@@ -367,7 +425,7 @@ fn user(document: &Document) -> Option<User> {
     (user != User::default()).then_some(user)
 }
 
-fn session(document: &Document) -> Option<Arc<Package>> {
+fn session(document: &Values) -> Option<Arc<Package>> {
     Some(Arc::new(Package {
         session: text(document, PACKAGE_SESSION)?,
         host: text(document, PACKAGE_HOST).unwrap_or_default(),
@@ -390,19 +448,19 @@ fn is(value: Value<'_>, text: &str) -> bool {
 
 /// The first value, if the document has several.
 #[inline]
-fn first(document: &Document, field: FieldId) -> Value<'_> {
+fn first(document: &Values, field: FieldId) -> Value<'_> {
     match document.get(field) {
         Value::List(values) => values.first().map_or(Value::Missing, Value::from),
         single => single,
     }
 }
 
-fn borrowed(document: &Document, field: FieldId) -> Option<&str> {
+fn borrowed(document: &Values, field: FieldId) -> Option<&str> {
     first(document, field).as_str().filter(|text| !text.is_empty())
 }
 
 /// Text as it is kept; an id that a document writes as a number is text as well.
-fn kept(document: &Document, field: FieldId) -> Option<Cow<'_, str>> {
+fn kept(document: &Values, field: FieldId) -> Option<Cow<'_, str>> {
     match first(document, field) {
         Value::Str(text) if !text.is_empty() => Some(Cow::Borrowed(cut(text, MAX_TEXT_BYTES))),
         Value::Int(number) => Some(Cow::Owned(number.to_string())),
@@ -410,11 +468,11 @@ fn kept(document: &Document, field: FieldId) -> Option<Cow<'_, str>> {
     }
 }
 
-fn text(document: &Document, field: FieldId) -> Option<Arc<str>> {
+fn text(document: &Values, field: FieldId) -> Option<Arc<str>> {
     kept(document, field).map(Arc::from)
 }
 
-fn integer(document: &Document, field: FieldId) -> Option<i64> {
+fn integer(document: &Values, field: FieldId) -> Option<i64> {
     match first(document, field) {
         Value::Int(number) => Some(number),
         Value::Str(text) => text.parse().ok(),
@@ -422,11 +480,11 @@ fn integer(document: &Document, field: FieldId) -> Option<i64> {
     }
 }
 
-fn number(document: &Document, field: FieldId) -> Option<u32> {
+fn number(document: &Values, field: FieldId) -> Option<u32> {
     u32::try_from(integer(document, field)?).ok()
 }
 
-fn boolean(document: &Document, field: FieldId) -> Option<bool> {
+fn boolean(document: &Values, field: FieldId) -> Option<bool> {
     match first(document, field) {
         Value::Bool(value) => Some(value),
         _ => None,
@@ -434,7 +492,7 @@ fn boolean(document: &Document, field: FieldId) -> Option<bool> {
 }
 
 /// As many values as fit into `room` bytes, and whether some did not. The values are the document's own.
-fn list(document: &Document, field: FieldId, room: usize) -> (Box<[Scalar]>, bool) {
+fn list(document: &Values, field: FieldId, room: usize) -> (Box<[Scalar]>, bool) {
     let single;
     let values = match document.get(field) {
         Value::List(values) => values,

@@ -4,12 +4,15 @@ use std::sync::{Arc, OnceLock};
 
 use eql::{FieldId, Scalar, Value};
 
-/// Values by field. Text and numbers are read where they stand in the document's line; what does not stand there as it
-/// is meant, text with escapes and lists, is made at its first read and kept.
+use super::excerpt::{Chosen, SELECTIONS, Selection};
+
+/// A document's line, and values by field. Text and numbers are read where they stand in the line; what does not stand
+/// there as it is meant, text with escapes and lists, is made at its first read and kept.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
+    line: String,
     layout: Arc<Layout>,
-    places: Box<[Place]>,
+    places: Vec<Place>,
     /// What was made, by the slots of the layout.
     made: OnceLock<MadeBySlot>,
 }
@@ -21,6 +24,14 @@ pub(crate) struct Layout {
     slots: Box<[u16]>,
     /// The places of fields that have more than one.
     several: Box<[Box<[u16]>]>,
+    /// What selections of fields choose of it, once that was asked.
+    chosen: [OnceLock<Chosen>; SELECTIONS],
+}
+
+impl PartialEq for Layout {
+    fn eq(&self, other: &Self) -> bool {
+        self.slots == other.slots && self.several == other.several
+    }
 }
 
 /// The slot of a field without a value.
@@ -94,7 +105,40 @@ impl Layout {
                 }
             }
         }
-        Layout { slots: slots.into(), several: several.into_iter().map(Box::from).collect() }
+        let several = several.into_iter().map(Box::from).collect();
+        Layout { slots: slots.into(), several, chosen: Default::default() }
+    }
+
+    /// Returns the places of the fields that `selection` is of, with a layout of no more than these.
+    pub(super) fn chosen(&self, selection: &Selection) -> &Chosen {
+        self.chosen[selection.number].get_or_init(|| {
+            let mut fields: Vec<(u16, FieldId)> = Vec::new();
+            for field in (0..).map(FieldId).take(self.slots.len()).filter(|field| selection.has(*field)) {
+                match self.slot(field) {
+                    NOWHERE => {}
+                    slot if slot & SEVERAL != 0 => {
+                        fields.extend(self.several(slot).iter().map(|place| (*place, field)));
+                    }
+                    place => fields.push((place, field)),
+                }
+            }
+            fields.sort_by_key(|(place, _)| *place);
+            let layout = Layout::new(fields.iter().map(|(_, field)| Some(*field)));
+            Chosen { layout: Arc::new(layout), places: fields.into_iter().map(|(place, _)| place).collect() }
+        })
+    }
+
+    /// Returns the one place of a field; `None` if it has none, or several.
+    #[inline]
+    pub(super) fn place(&self, field: FieldId) -> Option<usize> {
+        let slot = self.slot(field);
+        (slot & SEVERAL == 0).then_some(usize::from(slot))
+    }
+
+    /// Returns whether a field has a value.
+    #[inline]
+    pub(super) fn has(&self, field: FieldId) -> bool {
+        self.slot(field) != NOWHERE
     }
 
     #[inline]
@@ -108,13 +152,13 @@ impl Layout {
 }
 
 impl Values {
-    /// Takes values that stand where `places` say, all of which must be readable there.
-    pub(crate) fn at(layout: Arc<Layout>, places: &[Place]) -> Self {
-        Values { layout, places: places.into(), made: OnceLock::new() }
+    /// Takes values of `line` that stand where `places` say, all of which must be readable there.
+    pub(crate) fn at(line: &str, layout: Arc<Layout>, places: impl Into<Vec<Place>>) -> Self {
+        Values { line: line.to_owned(), layout, places: places.into(), made: OnceLock::new() }
     }
 
-    /// Takes values that stand nowhere; several of one field keep their order.
-    pub(crate) fn of(values: &mut Vec<(FieldId, Scalar)>) -> Self {
+    /// Takes values of `line` that stand nowhere; several of one field keep their order.
+    pub(crate) fn of(line: &str, values: &mut Vec<(FieldId, Scalar)>) -> Self {
         values.sort_by_key(|(field, _)| *field);
         let mut fields = Vec::new();
         let mut made = Vec::new();
@@ -134,54 +178,70 @@ impl Values {
         }
         let place = Place { node: 0, start: 0, end: 0, form: Form::Made };
         Values {
-            places: vec![place; fields.len()].into(),
+            line: line.to_owned(),
+            places: vec![place; fields.len()],
             layout: Arc::new(Layout::new(fields.into_iter())),
             made: OnceLock::from(made.into_boxed_slice()),
         }
     }
 
-    /// Returns the value of `field` in `line`, which the places are of.
+    /// Returns the line as it was read, valid UTF-8, without its newline.
     #[inline]
-    pub(crate) fn get<'d>(&'d self, field: FieldId, line: &'d str) -> Value<'d> {
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// Returns the value of `field`.
+    #[inline]
+    pub fn get(&self, field: FieldId) -> Value<'_> {
         // Most of what is asked for is not there.
         match self.layout.slot(field) {
             NOWHERE => Value::Missing,
-            slot => self.in_slot(slot, line),
+            slot => self.in_slot(slot),
         }
     }
 
-    fn in_slot<'d>(&'d self, slot: u16, line: &'d str) -> Value<'d> {
-        let Some(place) = self.places.get(usize::from(slot)) else { return self.read_made(slot, line) };
-        match place.form {
-            Form::Escaped | Form::List | Form::DoubtfulList | Form::Made => self.read_made(slot, line),
-            _ => place.plain(line),
+    #[inline]
+    fn in_slot(&self, slot: u16) -> Value<'_> {
+        match self.places.get(usize::from(slot)) {
+            Some(place) if place.form == Form::Text => Value::Str(place.text(&self.line)),
+            Some(Place { form: Form::Escaped | Form::List | Form::DoubtfulList | Form::Made, .. }) | None => {
+                self.read_made(slot)
+            }
+            Some(place) => place.plain(&self.line),
         }
     }
 
     /// Returns whether a single value of `field` satisfies `test`; `None` if there is none. Of a list no copy is made,
     /// unless there are escapes in it.
-    pub(crate) fn any(
-        &self,
-        field: FieldId,
-        line: &str,
-        mut test: impl FnMut(Value<'_>) -> bool,
-    ) -> Option<bool> {
+    pub(crate) fn any(&self, field: FieldId, mut test: impl FnMut(Value<'_>) -> bool) -> Option<bool> {
         let slot = self.layout.slot(field);
         if let Some(place) = self.places.get(usize::from(slot))
             && place.form == Form::List
         {
-            let mut elements = place.elements(line).peekable();
+            let mut elements = place.elements(&self.line).peekable();
             elements.peek()?;
-            return Some(elements.any(|element| test(element.plain(line))));
+            return Some(elements.any(|element| test(element.plain(&self.line))));
         }
-        let value = self.get(field, line);
+        let value = self.get(field);
         if value.is_missing() { None } else { Some(value.any(test)) }
     }
 
     /// Returns whether `field` has a value.
     #[inline]
-    pub(crate) fn has(&self, field: FieldId) -> bool {
-        self.layout.slot(field) != NOWHERE
+    pub fn has(&self, field: FieldId) -> bool {
+        self.layout.has(field)
+    }
+
+    /// Returns what tells its layout from others, as long as both are there.
+    pub(crate) fn layout_address(&self) -> usize {
+        Arc::as_ptr(&self.layout).addr()
+    }
+
+    /// Returns which field each place is of, and the places; `None` if the values stand nowhere.
+    pub(super) fn places(&self) -> Option<(&Layout, &[Place])> {
+        let stands = |place: &Place| place.form != Form::Made;
+        self.places.first().is_none_or(stands).then_some((&self.layout, &self.places))
     }
 
     /// Returns the fields that have a value, in order.
@@ -190,15 +250,12 @@ impl Values {
         slots.filter(|(_, slot)| **slot != NOWHERE).map(|(field, _)| FieldId(field as u32))
     }
 
-    /// Returns how many bytes the places take.
-    pub(crate) fn size(&self) -> usize {
-        size_of::<Self>() + size_of_val(&*self.places)
-    }
-
-    /// Returns about how many bytes they take, made ones as if they were; `line` is the one that they stand in.
-    pub(crate) fn weight(&self, line: &str) -> usize {
+    /// Returns about how many bytes they take with their line, made ones as if they were.
+    pub(crate) fn weight(&self) -> usize {
         let list = |place: &Place| match place.form {
-            Form::List | Form::DoubtfulList => place.elements(line).count() * (size_of::<Scalar>() + 16),
+            Form::List | Form::DoubtfulList => {
+                place.elements(&self.line).count() * (size_of::<Scalar>() + 16)
+            }
             _ => 0,
         };
         let text = |place: &Place| match place.form {
@@ -206,14 +263,16 @@ impl Values {
             _ => 0,
         };
         let of_several = self.layout.several.iter().map(|places| places.len()).sum::<usize>();
-        size_of_val(&*self.places)
+        self.line.len()
+            + size_of_val(&*self.places)
             + size_of_val(&*self.layout.slots)
             + of_several * (size_of::<Scalar>() + 16)
             + self.places.iter().map(|place| text(place) + list(place)).sum::<usize>()
     }
 
     /// Returns what is made of a field, which is made now if it was not yet.
-    fn read_made<'d>(&'d self, slot: u16, line: &str) -> Value<'d> {
+    #[inline(never)]
+    fn read_made(&self, slot: u16) -> Value<'_> {
         let made = self.made.get_or_init(|| {
             let is_made = |place: &Place| {
                 matches!(place.form, Form::Escaped | Form::List | Form::DoubtfulList | Form::Made)
@@ -223,25 +282,59 @@ impl Values {
             single.chain(several).map(|slot| (slot, OnceLock::new())).collect()
         });
         let Ok(at) = made.binary_search_by_key(&slot, |(slot, _)| *slot) else { return Value::Missing };
-        match made[at].1.get_or_init(|| self.make(slot, line)) {
+        match made[at].1.get_or_init(|| self.make(slot)) {
             Made::One(scalar) => Value::from(scalar),
             Made::List(list) => Value::List(list),
         }
     }
 
-    fn make(&self, slot: u16, line: &str) -> Made {
+    fn make(&self, slot: u16) -> Made {
         let places = match slot & SEVERAL {
             0 => std::slice::from_ref(&slot),
             _ => self.layout.several(slot),
         };
         let mut scalars = Vec::new();
         for place in places.iter().filter_map(|place| self.places.get(usize::from(*place))) {
-            place.read(line, &mut scalars);
+            place.read(&self.line, &mut scalars);
         }
         match <[Scalar; 1]>::try_from(scalars) {
             Ok([scalar]) => Made::One(scalar),
             Err(scalars) => Made::List(scalars.into()),
         }
+    }
+}
+
+/// Memory for the values of one document after the other: as long as nobody keeps them, the next ones take the place of
+/// those before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reused {
+    /// Two, for the last document may be kept until the next has become an event.
+    values: [Arc<Values>; 2],
+    next: usize,
+}
+
+/// How long a line is, in bytes, whose memory is kept for the next.
+const MAX_REUSED: usize = 64 << 10;
+
+impl Reused {
+    /// Takes values as [`Values::at`] does.
+    pub(crate) fn at(&mut self, line: &str, layout: &Arc<Layout>, places: &[Place]) -> Arc<Values> {
+        self.next ^= 1;
+        let values = &mut self.values[self.next];
+        match Arc::get_mut(values) {
+            Some(own) if own.line.capacity() <= MAX_REUSED => {
+                own.line.clear();
+                own.line.push_str(line);
+                own.places.clear();
+                own.places.extend_from_slice(places);
+                own.made.take();
+                if !Arc::ptr_eq(&own.layout, layout) {
+                    own.layout = Arc::clone(layout);
+                }
+            }
+            _ => *values = Arc::new(Values::at(line, Arc::clone(layout), places)),
+        }
+        Arc::clone(values)
     }
 }
 
@@ -262,6 +355,7 @@ impl Place {
     }
 
     /// Returns the text between its ends.
+    #[inline]
     pub(crate) fn text<'l>(&self, line: &'l str) -> &'l str {
         line.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
@@ -273,6 +367,7 @@ impl Place {
     }
 
     /// Returns the value that stands there as it is meant.
+    #[inline(never)]
     fn plain<'l>(&self, line: &'l str) -> Value<'l> {
         match self.form {
             Form::Text => Value::Str(self.text(line)),

@@ -182,10 +182,10 @@ pub fn entity_id(host_id: &str, pid: u32, start: i64) -> Arc<str> {
 }
 
 /// Returns about how many bytes the texts of `process` hold. Texts that it shares with others (its ancestors'
-/// ids) count in each; a document that describes it counts instead of what may be made of it, which is less.
+/// ids) count in each; what a document says of it counts instead of what may be made of that, which hardly ever is.
 pub(super) fn weight(process: &Process) -> usize {
-    let described = match process.description.document() {
-        Some(document) => document.line.len() + document.values.size(),
+    let described = match process.description.excerpt() {
+        Some(excerpt) => excerpt.size(),
         None => process.weight(),
     };
     let previous = process.previous_executable.as_ref().map_or(0, |path| path.len() + 16);

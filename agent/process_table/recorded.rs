@@ -1,8 +1,11 @@
 //! Recorded process documents as a source of the table.
 
 use std::borrow::Cow;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use eql::Scalar;
+use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
 
 use super::store::{Instance, Version};
@@ -10,27 +13,46 @@ use super::{
     At, HostRef, MAX_IMAGES, Parent, ProcessTable, Seen, ancestry, entity_id, identify, inherited, sealed,
     seen,
 };
-use crate::event::{Lazy, Process, Reader};
-use crate::observation::Document;
+use crate::event::{Lazy, Package, Process, Reader};
+use crate::observation::Values;
 
 /// What a recorded process document says.
 #[derive(Debug)]
 pub struct Recorded<'d> {
     /// What happened.
     pub change: Change,
-    /// The process; `entity_id` is empty where the document has none, and what it does not say is left out.
-    pub process: Process,
-    /// Whether it says which arguments the process has.
-    pub has_args: bool,
-    /// Whether the process is an installer host.
-    pub is_installer_host: bool,
+    /// The process.
+    pub process: Another<'d>,
+    /// Its pidversion.
+    pub pidversion: Option<u32>,
+    /// When it was forked, nanoseconds since 1970.
+    pub start: Option<i64>,
+    /// The pid of its parent.
+    pub parent_pid: Option<u32>,
+    /// Reads the rest, which is asked for where the process has a new image.
+    pub lineage: fn(&Values) -> Lineage,
     /// The parent, as far as the document describes it.
     pub parent: Option<Another<'d>>,
     /// The responsible process, as far as the document describes it.
     pub effective_parent: Option<Another<'d>>,
 }
 
-/// Another process of which a document says something.
+/// What a document says of a process and where that comes from.
+#[derive(Debug)]
+pub struct Lineage {
+    /// [`Process::parent_entity_id`].
+    pub parent_entity_id: Option<Arc<str>>,
+    /// [`Process::ancestry`].
+    pub ancestry: Arc<[Scalar]>,
+    /// [`Process::package`].
+    pub package: Option<Arc<Package>>,
+    /// [`Process::previous_executable`].
+    pub previous_executable: Option<Arc<str>>,
+    /// Whether it says which arguments the process has.
+    pub has_args: bool,
+}
+
+/// A process of which a document says something.
 #[derive(Debug)]
 pub struct Another<'d> {
     /// `pid`, else 0.
@@ -42,11 +64,11 @@ pub struct Another<'d> {
     /// `name`.
     pub name: Option<Cow<'d, str>>,
     /// The document.
-    pub document: &'d Document,
+    pub values: &'d Values,
     /// What it says of it.
     pub reader: &'static Reader,
     /// Whether it is an installer host, by what the document says.
-    pub is_host: fn(&Document) -> bool,
+    pub is_host: fn(&Values) -> bool,
 }
 
 /// What a recorded process document is about.
@@ -62,19 +84,53 @@ pub enum Change {
     None,
 }
 
+impl Another<'_> {
+    /// Returns whether it is an installer host.
+    fn is_installer_host(&self) -> bool {
+        (self.is_host)(self.values)
+    }
+
+    /// Returns its image, of which no more is known than the document says; see [`Lazy::new`] for `memory`.
+    fn image(&self, memory: String) -> Process {
+        Process {
+            pid: self.pid,
+            entity_id: self.entity_id.as_deref().map(Arc::from).unwrap_or_default(),
+            description: Lazy::new(self.values, self.reader, memory),
+            ..Process::default()
+        }
+    }
+}
+
+impl Recorded<'_> {
+    /// Returns the image of the process; `entity_id` is empty where the document has none, and what it does not say is
+    /// left out. With it, whether the document says which arguments it has.
+    fn image(&self, memory: String) -> (Process, bool) {
+        let lineage = (self.lineage)(self.process.values);
+        let mut image = self.process.image(memory);
+        (image.pidversion, image.start, image.parent_pid) = (self.pidversion, self.start, self.parent_pid);
+        (image.parent_entity_id, image.ancestry) = (lineage.parent_entity_id, lineage.ancestry);
+        (image.package, image.previous_executable) = (lineage.package, lineage.previous_executable);
+        (image, lineage.has_args)
+    }
+
+    /// Returns no more than the image: what a document says that is no event of the process.
+    pub(crate) fn into_process(self) -> Process {
+        self.image(String::new()).0
+    }
+}
+
 impl Process {
     /// Returns whether this image may be what a document calls by these: a name or an executable that the
     /// document leaves out is no contradiction.
     pub fn agrees(&self, executable: Option<&str>, name: Option<&str>) -> bool {
-        let same = |own: Option<Cow<'_, str>>, other: Option<&str>| match (own, other) {
-            (Some(own), Some(other)) => own == other,
-            _ => true,
+        let same = |other: Option<&str>, own: fn(&Lazy) -> Option<&str>| {
+            other.is_none_or(|other| own(&self.description).is_none_or(|own| own == other))
         };
-        same(self.description.executable(), executable) && same(self.description.name(), name)
+        same(executable, Lazy::executable) && same(name, Lazy::name)
     }
 
-    fn agrees_with(&self, other: &Process) -> bool {
-        self.agrees(other.description.executable().as_deref(), other.description.name().as_deref())
+    fn is_called(&self, other: &Another<'_>) -> bool {
+        self.agrees(other.executable.as_deref(), other.name.as_deref())
     }
 }
 
@@ -82,11 +138,44 @@ impl ProcessTable {
     /// Takes a process document. What it says of ids and lineage is kept; what it does not say comes from the
     /// table. `slack` is as in [`ProcessTable::at`].
     pub fn record(&mut self, host: HostRef<'_>, recorded: Recorded<'_>, at: At, slack: i64) -> Seen {
-        let Recorded { change, mut process, has_args, is_installer_host, parent, effective_parent } =
-            recorded;
-        let found = self.find_recorded(host, change, &process, at.order.saturating_add(slack));
-        let parent = self.recorded_parent(host, parent, at.order);
-        let effective_parent = self.recorded_parent(host, effective_parent, at.order);
+        let change = recorded.change;
+        let by = at.order.saturating_add(slack);
+        let found = self.find_recorded(host, &recorded, by);
+        let parent = self.recorded_parent(host, recorded.parent.as_ref(), at.order);
+        let current = found.and_then(|id| Some((id, self.store.get(id).newest_by(by)?)));
+        let result = match current {
+            Some((id, current))
+                if matches!(change, Change::End | Change::None)
+                    && current.process.is_called(&recorded.process) =>
+            {
+                let seen = Seen {
+                    parent: parent.map(|parent| parent.process).or_else(|| current.parent.clone()),
+                    ..seen(current, change == Change::End)
+                };
+                if change == Change::End {
+                    self.store.update(id, |instance| instance.ended = Some(at.order));
+                }
+                seen
+            }
+            _ => self.new_image(host, found, recorded, parent, at, by),
+        };
+        self.enforce();
+        result
+    }
+
+    /// Gives a process a new image; it is entered if it was not found.
+    fn new_image(
+        &mut self,
+        host: HostRef<'_>,
+        found: Option<u32>,
+        recorded: Recorded<'_>,
+        parent: Option<Parent>,
+        at: At,
+        by: i64,
+    ) -> Seen {
+        let change = recorded.change;
+        let effective_parent = self.recorded_parent(host, recorded.effective_parent.as_ref(), at.order);
+        let (mut process, has_args) = recorded.image(self.store.memory());
         let id = match found {
             Some(id) => id,
             None => self.enter_recorded(host, change, &process, parent.as_ref(), at),
@@ -97,84 +186,71 @@ impl ProcessTable {
             self.adopt(id, forker);
         }
         let instance = self.store.get(id);
-        let current = instance.newest_by(at.order.saturating_add(slack));
-        let kept = current.filter(|current| {
-            matches!(change, Change::End | Change::None) && current.process.agrees_with(&process)
-        });
-        let result = match kept {
-            Some(current) => Seen {
-                parent: parent.map(|parent| parent.process).or_else(|| current.parent.clone()),
-                ..seen(current, change == Change::End)
-            },
-            None => {
-                if let (Change::Exec, Some(old)) = (change, current)
-                    && process.previous_executable.is_none()
-                {
-                    process.previous_executable = old.process.description.executable().map(Arc::from);
-                }
-                if let (Change::Fork, Some(parent)) = (change, &parent)
-                    && !has_args
-                    && parent.process.agrees_with(&process)
-                {
-                    process.invocation = parent.process.invocation.clone();
-                }
-                let from = if change == Change::Fork { instance.begun.max(at.order) } else { at.order };
-                self.refine(id, &process);
-                let own_parent = (process.parent_pid, process.parent_entity_id.take());
-                let own_start = process.start;
-                identify(&mut process, self.store.get(id), parent.as_ref());
-                process.start = process.start.or(own_start);
-                process.parent_pid = own_parent.0.or(process.parent_pid);
-                process.parent_entity_id = own_parent.1.or(process.parent_entity_id);
-                let version = Version {
-                    from,
-                    token: None,
-                    process: sealed(process),
-                    parent: parent.map(|parent| parent.process),
-                    effective_parent: effective_parent.map(|parent| parent.process),
-                    is_installer_host,
-                };
-                let result = seen(&version, change == Change::End);
-                self.store.put(id, version, MAX_IMAGES);
-                result
-            }
+        if let (Change::Exec, Some(old)) = (change, instance.newest_by(by))
+            && process.previous_executable.is_none()
+        {
+            process.previous_executable = old.process.description.executable().map(Arc::from);
+        }
+        if let (Change::Fork, Some(parent)) = (change, &parent)
+            && !has_args
+            && parent.process.is_called(&recorded.process)
+        {
+            process.invocation = parent.process.invocation.clone();
+        }
+        let from = if change == Change::Fork { instance.begun.max(at.order) } else { at.order };
+        self.refine(id, &process);
+        let own_parent = (process.parent_pid, process.parent_entity_id.take());
+        let own_start = process.start;
+        identify(&mut process, self.store.get(id), parent.as_ref());
+        process.start = process.start.or(own_start);
+        process.parent_pid = own_parent.0.or(process.parent_pid);
+        process.parent_entity_id = own_parent.1.or(process.parent_entity_id);
+        let version = Version {
+            from,
+            token: None,
+            process: self.store.sealed(process),
+            parent: parent.map(|parent| parent.process),
+            effective_parent: effective_parent.map(|parent| parent.process),
+            is_installer_host: recorded.process.is_installer_host(),
         };
+        let result = seen(&version, change == Change::End);
+        self.store.put(id, version, MAX_IMAGES);
         if change == Change::End {
             self.store.update(id, |instance| instance.ended = Some(at.order));
         }
-        self.enforce();
         result
     }
 
-    fn find_recorded(&self, host: HostRef<'_>, change: Change, process: &Process, order: i64) -> Option<u32> {
-        if !process.entity_id.is_empty()
-            && let Some(id) = self.store.by_entity(host.number, &process.entity_id)
+    fn find_recorded(&self, host: HostRef<'_>, recorded: &Recorded<'_>, order: i64) -> Option<u32> {
+        let pid = recorded.process.pid;
+        if let Some(entity_id) = &recorded.process.entity_id
+            && let Some(id) = self.store.by_entity(host.number, entity_id)
         {
             return Some(id);
         }
-        if let Some(pidversion) = process.pidversion
-            && let Some(id) = self.store.by_token(host.number, process.pid, pidversion)
+        if let Some(pidversion) = recorded.pidversion
+            && let Some(id) = self.store.by_token(host.number, pid, pidversion)
         {
             return Some(id);
         }
-        if process.start.is_some() {
-            let ids = self.store.by_pid(host.number, process.pid);
-            return ids.iter().rev().copied().find(|id| self.store.get(*id).start == process.start);
+        if recorded.start.is_some() {
+            let ids = self.store.by_pid(host.number, pid);
+            return ids.iter().rev().copied().find(|id| self.store.get(*id).start == recorded.start);
         }
-        if !process.entity_id.is_empty() || change == Change::Fork {
+        if recorded.process.entity_id.is_some() || recorded.change == Change::Fork {
             return None;
         }
         // No more than a pid. It goes on as the process that has it, unless its parent is another: who keeps
         // its pid keeps its parent, or falls to launchd.
-        let id = self.store.begun_by(host.number, process.pid, order)?;
+        let id = self.store.begun_by(host.number, pid, order)?;
         let instance = self.store.get(id);
         let known = instance.at(order).process.parent_pid;
-        let other_parent = match (known, process.parent_pid) {
+        let other_parent = match (known, recorded.parent_pid) {
             (Some(known), Some(parent)) => known != parent && parent != 1,
             _ => false,
         };
         let alive = instance.ended.is_none_or(|ended| ended >= order);
-        ((alive || change == Change::End) && !other_parent).then_some(id)
+        ((alive || recorded.change == Change::End) && !other_parent).then_some(id)
     }
 
     fn enter_recorded(
@@ -213,7 +289,7 @@ impl ProcessTable {
     fn recorded_parent(
         &mut self,
         host: HostRef<'_>,
-        parent: Option<Another<'_>>,
+        parent: Option<&Another<'_>>,
         order: i64,
     ) -> Option<Parent> {
         let parent = parent?;
@@ -223,16 +299,51 @@ impl ProcessTable {
                 return Some(Parent::from(self.store.get(id).at(order)));
             }
         } else if let Some(living) = self.living(host, parent.pid, None, order)
-            && living.process.agrees(parent.executable.as_deref(), parent.name.as_deref())
+            && living.process.is_called(parent)
         {
             return Some(living);
         }
-        let process = Process {
-            pid: parent.pid,
-            entity_id: parent.entity_id.map(Arc::from).unwrap_or_default(),
-            description: Lazy::new(parent.document, parent.reader),
-            ..Process::default()
-        };
-        Some(Parent { process: sealed(process), is_installer_host: (parent.is_host)(parent.document) })
+        Some(self.described.get(parent))
+    }
+}
+
+/// Processes that only documents describe, as parents: few are, by very many documents.
+#[derive(Debug)]
+pub(super) struct Described(Box<[[Option<Parent>; 2]]>);
+
+/// How many are kept, in pairs; a further one takes the place of one of a pair.
+const MAX_DESCRIBED: usize = 256;
+
+impl Default for Described {
+    fn default() -> Self {
+        Described((0..MAX_DESCRIBED / 2).map(|_| [None, None]).collect())
+    }
+}
+
+impl Described {
+    /// Returns the process, which is the same for all documents of one layout that say the same of it.
+    fn get(&mut self, another: &Another<'_>) -> Parent {
+        let texts = [&another.entity_id, &another.executable, &another.name].map(Option::as_deref);
+        let hash = FxBuildHasher.hash_one((another.pid, another.values.layout_address(), texts));
+        let [first, second] = &mut self.0[hash as usize % (MAX_DESCRIBED / 2)];
+        let is_same = |own: &&Parent| own.process.is_described_by(another);
+        if let Some(own) = first.as_ref().filter(is_same) {
+            return own.clone();
+        }
+        std::mem::swap(first, second);
+        if let Some(own) = first.as_ref().filter(is_same) {
+            return own.clone();
+        }
+        let process = sealed(another.image(String::new()));
+        first.insert(Parent { process, is_installer_host: another.is_installer_host() }).clone()
+    }
+}
+
+impl Process {
+    /// Returns whether it is known from a document that said the same of it, and no more than that.
+    fn is_described_by(&self, another: &Another<'_>) -> bool {
+        self.pid == another.pid
+            && *self.entity_id == *another.entity_id.as_deref().unwrap_or_default()
+            && self.description.is_of(another.values, another.reader)
     }
 }

@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 use rustc_hash::FxSeededState;
 use smallvec::SmallVec;
 
-use super::Parent;
+use super::{Parent, image};
 use crate::event::{Package, Process};
 use crate::observation::Token;
 use crate::seeded::{self, SeededMap};
@@ -131,7 +131,12 @@ pub(super) struct Store {
     /// By host and entity id, which is a digest of the sensor's own, but in a recording what it says.
     by_entity: HashTable<Named>,
     hasher: FxSeededState,
+    /// Images that are gone and nobody has, for their memory: mostly one goes when another comes.
+    spare: Vec<Arc<Process>>,
 }
+
+/// How many images' memory is kept.
+const MAX_SPARE: usize = 16;
 
 impl fmt::Debug for Store {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,6 +160,7 @@ impl Default for Store {
             by_token: HashMap::with_hasher(hasher.clone()),
             by_entity: HashTable::new(),
             hasher,
+            spare: Vec::new(),
         }
     }
 }
@@ -339,9 +345,32 @@ impl Store {
                 forget(&mut self.by_token, (instance.host, instance.pid, pidversion), id);
             }
         }
+        if let Some(slot) = &mut self.slots[id as usize] {
+            let images = slot.instance.versions.drain(..).map(|version| version.process);
+            let spare = images.filter(|image| Arc::strong_count(image) == 1);
+            self.spare.extend(spare.take(MAX_SPARE - self.spare.len()));
+        }
         // Dropped where it lies, which is cheaper than to take it from there.
         self.slots[id as usize] = None;
         self.free.push(id);
+    }
+
+    /// Returns an image as it is kept.
+    pub(super) fn sealed(&mut self, mut process: Process) -> Arc<Process> {
+        process.weight = image::weight(&process);
+        match self.spare.pop() {
+            Some(mut memory) => {
+                *Arc::make_mut(&mut memory) = process;
+                memory
+            }
+            None => Arc::new(process),
+        }
+    }
+
+    /// Returns memory for the description of an image that is to be sealed next.
+    pub(super) fn memory(&mut self) -> String {
+        let last = self.spare.last_mut().and_then(Arc::get_mut);
+        last.map(|image| std::mem::take(&mut image.description).into_memory()).unwrap_or_default()
     }
 
     fn push(&mut self, id: u32, list: usize) {

@@ -365,7 +365,7 @@ fn loss<'a>(event: &'a Event, read: impl Fn(&'a Loss) -> Value<'a>) -> Value<'a>
 }
 
 fn network<'a>(event: &'a Event, read: impl Fn(&'a Network) -> Value<'a>) -> Value<'a> {
-    event.network.as_ref().map_or(Value::Missing, read)
+    event.network.as_deref().map_or(Value::Missing, read)
 }
 
 /// How many arguments there were; where nobody counted, how many there are.

@@ -251,7 +251,7 @@ fn event_of_everything() -> Event {
         parent: Some(process.clone()),
         effective_parent: Some(process.clone()),
         exit_code: Some(0),
-        network: Some(Network {
+        network: Some(Box::new(Network {
             direction: Some("egress"),
             transport: Some("tcp"),
             kind: Some("ipv4"),
@@ -263,7 +263,7 @@ fn event_of_everything() -> Event {
             destination_domain: text("example.com"),
             destination_bytes: Some(1),
             source: Some("es"),
-        }),
+        })),
         attribution: Some(Attribution::Named),
         loss: Some(Loss { of_busiest: Some(1), package: process.package.clone(), ..Loss::default() }),
         ..Fields::default()

@@ -12,12 +12,15 @@ use std::thread;
 use super::merge::Entry;
 use super::shape::{Note, Notes};
 use super::{Decoded, Decoder, Lines, Problem};
+use crate::observation::Reused;
 
 /// A file whose lines are decoded ahead.
 pub(super) struct Ahead {
     name: Arc<str>,
     /// What was decoded, without what was handed out.
     page: Page,
+    /// What documents are made in.
+    reused: Reused,
     /// What comes next, unless the file has ended.
     next: Option<Next>,
     /// To the threads; they end with the last file.
@@ -75,7 +78,7 @@ pub(super) fn decode(decoder: &Decoder, files: Vec<Lines>, threads: usize) -> Ve
     let ahead = |lines: Lines| {
         let name = Arc::clone(lines.name());
         let next = Some(read_on(&work, Unread { lines, page: Page::default() }));
-        Ahead { name, page: Page::default(), next, work: work.clone() }
+        Ahead { name, page: Page::default(), reused: Reused::default(), next, work: work.clone() }
     };
     files.into_iter().map(ahead).collect()
 }
@@ -102,7 +105,7 @@ impl Ahead {
             Kept::Entry(entry) => return Some((number, entry)),
             Kept::Note(note) => note,
         };
-        let entry = match notes.read(&note) {
+        let entry = match notes.read(&note, &mut self.reused) {
             Some(read) => Decoded::from(read).into(),
             // A message that is not as it should be.
             None => Entry::of(decoder.decode(notes.line(&note)), &self.name, number),

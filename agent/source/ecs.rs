@@ -5,6 +5,7 @@
 //! of each path; nulls and empty arrays are nothing; a path that occurs several times has all its values.
 
 use std::fmt;
+use std::sync::Arc;
 
 use eql::Scalar;
 use serde::Deserializer;
@@ -57,9 +58,9 @@ pub fn decode(
     (found.time, found.tick, found.kind) = (None, None, None);
     let values = match decode_by_places(line, wanted, found) {
         Some(values) => values,
-        None => decode_by_serde(line, wanted, found)?,
+        None => Arc::new(decode_by_serde(line, wanted, found)?),
     };
-    found.document(line, values).ok_or_else(|| {
+    found.document(values).ok_or_else(|| {
         LineError::new(format!(
             "document: no {}; expected an RFC 3339 time or milliseconds since 1970",
             wanted.timestamp_field
@@ -75,7 +76,7 @@ fn decode_by_serde(line: &str, wanted: &Wanted, found: &mut Found) -> Result<Val
         .deserialize_map(At { wanted, node: 0, found })
         .and_then(|()| deserializer.end())
         .map_err(|error| LineError::json("document", "", &error))?;
-    Ok(Values::of(&mut found.values))
+    Ok(Values::of(line, &mut found.values))
 }
 
 /// The value at a node of the tree.

@@ -25,10 +25,10 @@ const TOO_DEEP: &str = "(left out: nested too deeply)";
 /// no 64 bits hold or half a surrogate pair: then the object holds the time and, as `event.original`, the
 /// text.
 pub fn to_json(document: &Document) -> Map<String, Value> {
-    parse(&document.line).unwrap_or_else(|_| {
+    parse(document.line()).unwrap_or_else(|_| {
         let mut object = Map::new();
         object.insert("@timestamp".into(), timestamp::format(document.time).into());
-        object.insert("event".into(), serde_json::json!({ "original": &*document.line }));
+        object.insert("event".into(), serde_json::json!({ "original": document.line() }));
         object
     })
 }
@@ -196,6 +196,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::observation::Values;
 
     fn object(line: &str) -> Value {
         Value::Object(parse(line).unwrap())
@@ -251,12 +252,8 @@ mod tests {
     fn an_unreadable_document_is_kept_as_text() {
         for rest in [r#""n":1e999"#, r#""s":"\ud800""#] {
             let line = format!(r#"{{"@timestamp":"2026-11-24T08:00:00Z",{rest}}}"#);
-            let document = Document {
-                line: line.as_str().into(),
-                time: 1_795_507_200_000_000_000,
-                tick: None,
-                values: Arc::default(),
-            };
+            let values = Arc::new(Values::of(&line, &mut Vec::new()));
+            let document = Document { time: 1_795_507_200_000_000_000, tick: None, values };
             assert_eq!(
                 Value::Object(to_json(&document)),
                 json!({"@timestamp":"2026-11-24T08:00:00.000Z","event":{"original":line}})

@@ -14,7 +14,7 @@ pub(super) use self::notes::{Note, Notes, note};
 use super::NotEvaluated;
 use super::eslogger::places::{self, Slot, Slots};
 use super::scan::Paths;
-use crate::observation::{Document, Form, Layout, MAX_PLACES, Message, Place, Values};
+use crate::observation::{Document, Form, Layout, MAX_PLACES, Message, Place, Reused, Values};
 use crate::timestamp::Day;
 
 /// The fields that are kept.
@@ -81,6 +81,7 @@ pub(super) enum Role {
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     places: Vec<Place>,
+    reused: Reused,
     pub(super) values: Vec<(FieldId, Scalar)>,
     pub(super) time: Option<i64>,
     pub(super) tick: Option<i64>,
@@ -90,12 +91,12 @@ pub struct Found {
 }
 
 impl Found {
-    /// Returns the document of `line`, or of what kind it is if it is no event; `None` if it has no time.
-    pub(super) fn document(&self, line: &str, values: Values) -> Option<Result<Document, NotEvaluated>> {
+    /// Returns the document of these values, or of what kind it is if it is no event; `None` if it has no time.
+    pub(super) fn document(&self, values: Arc<Values>) -> Option<Result<Document, NotEvaluated>> {
         if let Some(kind) = self.kind {
             return Some(Err(kind));
         }
-        Some(Ok(Document { line: line.into(), time: self.time?, tick: self.tick, values: Arc::new(values) }))
+        Some(Ok(Document { time: self.time?, tick: self.tick, values }))
     }
 }
 
@@ -214,7 +215,7 @@ pub(super) fn read<'a>(line: &'a str, wanted: &mut Wanted, found: &mut Found) ->
     match &shape.form {
         ShapeForm::Document => {
             let values = take_places(line, shape, found, is_doubtful)?;
-            found.document(line, values).map(Read::Document)
+            found.document(values).map(Read::Document)
         }
         ShapeForm::Message(slots) => places::read(line, &found.places, slots, &mut found.day)
             .map(|message| Read::Message(Box::new(message))),
@@ -224,7 +225,7 @@ pub(super) fn read<'a>(line: &'a str, wanted: &mut Wanted, found: &mut Found) ->
 
 /// Decodes a document by noting where its values lie; `None` where serde_json must decide what it is, or what
 /// is wrong with it.
-pub(super) fn decode_by_places(line: &str, wanted: &mut Wanted, found: &mut Found) -> Option<Values> {
+pub(super) fn decode_by_places(line: &str, wanted: &mut Wanted, found: &mut Found) -> Option<Arc<Values>> {
     let is_doubtful = scan(line, wanted, found)?;
     let shape = wanted.shape(&found.places)?;
     take_places(line, shape, found, is_doubtful)
@@ -238,9 +239,9 @@ fn scan(line: &str, wanted: &mut Wanted, found: &mut Found) -> Option<bool> {
 }
 
 /// Takes a document's values, and what means something to the decoder.
-fn take_places(line: &str, shape: &Shape, found: &mut Found, is_doubtful: bool) -> Option<Values> {
+fn take_places(line: &str, shape: &Shape, found: &mut Found, is_doubtful: bool) -> Option<Arc<Values>> {
     take_roles(line, shape, found, is_doubtful)?;
-    Some(Values::at(Arc::clone(&shape.layout), &found.places))
+    Some(found.reused.at(line, &shape.layout, &found.places))
 }
 
 /// Takes what of a document means something to the decoder; `None` if not all of its values are readable.

@@ -1,13 +1,14 @@
 //! A kernel of a few lines: processes that fork, exec and exit, and what each source would report of it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
 
-use eql::{Scalar, Schema};
+use eql::Schema;
 use serde_json::{Value as Json, json};
 
-use crate::observation::{Document, Exec, Image, Message, MessageEvent, Observation, Token, Values};
+use crate::observation::{Document, Exec, Image, Message, MessageEvent, Observation, Token};
+use crate::source::{Decoded, Decoder};
 use crate::{schema, timestamp};
 
 pub(super) const SECOND: i64 = 1_000_000_000;
@@ -317,35 +318,20 @@ pub(super) fn flow(time: i64, mut fields: Vec<(&'static str, Json)>) -> Observat
     document(time, fields)
 }
 
-/// A document of dotted keys, with whatever of them the schema knows.
+/// A document of dotted keys, with whatever of them the schema knows; it is read as any line is.
 pub(super) fn document(time: i64, fields: Vec<(&'static str, Json)>) -> Observation<'static> {
-    let line = Json::Object(fields.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect());
-    let known: BTreeMap<_, _> =
-        fields.iter().filter_map(|(path, value)| Some((SCHEMA.id(path)?, scalars(value)))).collect();
-    let mut values = known
-        .into_iter()
-        .flat_map(|(id, scalars)| scalars.into_iter().map(move |scalar| (id, scalar)))
-        .collect();
-    Observation::Document(Document {
-        line: line.to_string().into(),
-        time,
-        tick: None,
-        values: Values::of(&mut values).into(),
-    })
-}
-
-fn scalars(value: &Json) -> Vec<Scalar> {
-    match value {
-        Json::Array(values) => values.iter().filter_map(scalar).collect(),
-        single => scalar(single).into_iter().collect(),
+    let mut line: serde_json::Map<String, Json> =
+        fields.into_iter().map(|(path, value)| (path.to_owned(), value)).collect();
+    // Of another form of time no places are kept.
+    line.entry("@timestamp").or_insert_with(|| json!("1970-01-01T00:00:00Z"));
+    let line = Json::Object(line).to_string();
+    match DECODER.lock().unwrap().decode(&line) {
+        Ok(Decoded::Observation(Observation::Document(document))) => {
+            Observation::Document(Document { time, ..document })
+        }
+        other => panic!("a document of any schema: {other:?}"),
     }
 }
 
-fn scalar(value: &Json) -> Option<Scalar> {
-    match value {
-        Json::Bool(value) => Some(Scalar::Bool(*value)),
-        Json::Number(number) => number.as_i64().map(Scalar::Int),
-        Json::String(text) => Some(Scalar::from(text.as_str())),
-        _ => None,
-    }
-}
+static DECODER: LazyLock<Mutex<Decoder>> =
+    LazyLock::new(|| Mutex::new(Decoder::raw("@timestamp", SCHEMA.paths())));

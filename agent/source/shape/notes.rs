@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::places::{self, Numbers};
 use super::{Found, NotEvaluated, Read, Shape, ShapeForm, Wanted, scan, take_roles};
-use crate::observation::{Document, Place, Values};
+use crate::observation::{Document, Place, Reused};
 
 /// How much memory is kept for the next lines, in bytes of text.
 const MAX_KEPT: usize = 1 << 20;
@@ -75,13 +75,13 @@ pub(in crate::source) fn note(
 
 impl Notes {
     /// Makes what a note says, which must be one of these; `None` where serde_json must decide what it is.
-    pub(in crate::source) fn read(&self, note: &Note) -> Option<Read<'_>> {
+    pub(in crate::source) fn read(&self, note: &Note, reused: &mut Reused) -> Option<Read<'_>> {
         let (line, places) = (self.line(note), &self.places[note.places.clone()]);
         let shape = &self.shapes[note.shape];
         match &shape.form {
             ShapeForm::Document => {
-                let values = Arc::new(Values::at(Arc::clone(&shape.layout), places));
-                let document = Document { line: line.into(), time: note.time, tick: note.tick, values };
+                let values = reused.at(line, &shape.layout, places);
+                let document = Document { time: note.time, tick: note.tick, values };
                 Some(Read::Document(Ok(document)))
             }
             ShapeForm::Message(slots) => {

@@ -1,0 +1,167 @@
+//! What is kept of a document for as long as its process is known: some fields, without the rest of the line.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use eql::FieldId;
+use smallvec::SmallVec;
+
+use super::values::{Form, Layout, Place, Values};
+use crate::schema::FIELDS;
+
+/// Values of some fields of a document, as they are written there.
+///
+/// Thousands are kept, one for each process, and each but once read again: so they are small, and what is read of them is
+/// made anew each time.
+#[derive(Clone, Debug, Default)]
+pub struct Excerpt {
+    /// What was written, one value behind the other, and what stood between those that lay close together.
+    text: String,
+    spans: SmallVec<[Span; 14]>,
+    layout: Arc<Layout>,
+}
+
+/// A [`Place`] in a short text.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u16,
+    end: u16,
+    form: Form,
+}
+
+/// How long the text of an excerpt is at most, in bytes.
+const MAX_TEXT: u32 = 8 << 10;
+
+/// How many bytes may stand between two values that are copied together: some bytes cost less than one copy more.
+const GAP: u32 = 32;
+
+/// Some of the sensor's fields.
+#[derive(Debug)]
+pub struct Selection {
+    /// Which of all selections it is.
+    pub(super) number: usize,
+    fields: [bool; FIELDS.len()],
+}
+
+/// How many selections there are.
+pub(super) const SELECTIONS: usize = 3;
+
+/// What a selection chooses of a layout: which places, and what their layout is then.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) layout: Arc<Layout>,
+    pub(super) places: Box<[u16]>,
+}
+
+impl Selection {
+    /// Makes the selection of a number, below 3, that no other has: the fields of which `fields` says so.
+    pub const fn new(number: usize, fields: [bool; FIELDS.len()]) -> Self {
+        assert!(number < SELECTIONS, "one more selection than a layout has room for");
+        Selection { number, fields }
+    }
+
+    /// Returns whether a field is one of them.
+    pub fn has(&self, field: FieldId) -> bool {
+        self.fields.get(field.index()) == Some(&true)
+    }
+}
+
+impl Values {
+    /// Returns the values of some fields by themselves; `None` if they are long, or stand nowhere. `memory` is used for
+    /// their text, if it is about as large.
+    pub fn excerpt(&self, selection: &Selection, memory: String) -> Option<Excerpt> {
+        let (layout, places) = self.places()?;
+        let chosen = layout.chosen(selection);
+        // What is copied together, and how much was before it.
+        let mut runs: SmallVec<[Range<u32>; 8]> = SmallVec::new();
+        let (mut run, mut before) = (0..0, 0u32);
+        let (mut spans, mut longest) = (SmallVec::with_capacity(chosen.places.len()), 0);
+        for index in &chosen.places {
+            let place = &places[usize::from(*index)];
+            let (start, end) = written(place);
+            if start.wrapping_sub(run.end) > GAP {
+                before = before.saturating_add(run.end - run.start);
+                runs.push(std::mem::replace(&mut run, start..end));
+            }
+            run.end = end;
+            let [start, end] = [place.start, end].map(|at| (at - run.start).saturating_add(before));
+            longest = longest.max(end);
+            let end = end - u32::from(place.form == Form::Escaped);
+            spans.push(Span { start: start as u16, end: end as u16, form: place.form });
+        }
+        if longest > MAX_TEXT {
+            return None;
+        }
+        runs.push(run);
+        let length = longest as usize;
+        let mut text = memory;
+        text.clear();
+        if !(length..=2 * length).contains(&text.capacity()) {
+            text = String::with_capacity(length);
+        }
+        for run in runs {
+            let run = run.start as usize..run.end as usize;
+            text.push_str(self.line().get(run).unwrap_or_default());
+        }
+        Some(Excerpt { text, spans, layout: Arc::clone(&chosen.layout) })
+    }
+}
+
+impl Excerpt {
+    /// Returns whether it is the excerpt of the same fields of `values`.
+    pub fn is_of(&self, values: &Values, selection: &Selection) -> bool {
+        let Some((layout, places)) = values.places() else { return false };
+        let chosen = layout.chosen(selection);
+        let is_same = |(span, place): (&Span, &u16)| {
+            let place = places[usize::from(*place)];
+            span.form == place.form && span.place().text(&self.text) == place.text(values.line())
+        };
+        (Arc::ptr_eq(&self.layout, &chosen.layout) || self.layout == chosen.layout)
+            && self.spans.iter().zip(&chosen.places).all(is_same)
+    }
+
+    /// Returns whether a field has a value.
+    #[inline]
+    pub fn has(&self, field: FieldId) -> bool {
+        self.layout.has(field)
+    }
+
+    /// Returns the one text of a field, if it has no more and is written without escapes.
+    #[inline]
+    pub fn plain(&self, field: FieldId) -> Option<&str> {
+        let span = self.spans.get(self.layout.place(field)?)?;
+        (span.form == Form::Text).then(|| span.place().text(&self.text))
+    }
+
+    /// Returns the values, to be read in any way.
+    pub fn values(&self) -> Values {
+        let places: Vec<Place> = self.spans.iter().map(Span::place).collect();
+        Values::at(&self.text, Arc::clone(&self.layout), places)
+    }
+
+    /// Returns about how many bytes it takes beside itself.
+    pub fn size(&self) -> usize {
+        let spans = if self.spans.spilled() { self.spans.len() * size_of::<Span>() } else { 0 };
+        self.text.capacity() + spans + 2 * ALLOCATION
+    }
+
+    /// Returns the memory of its text, for that of another.
+    pub fn into_memory(self) -> String {
+        self.text
+    }
+}
+
+/// About how many bytes a piece of memory takes beside what is in it.
+const ALLOCATION: usize = 16;
+
+impl Span {
+    fn place(&self) -> Place {
+        Place { node: 0, start: self.start.into(), end: self.end.into(), form: self.form }
+    }
+}
+
+/// Returns where all of a value is written: text with escapes is read with its quotation marks.
+fn written(place: &Place) -> (u32, u32) {
+    let quote = u32::from(place.form == Form::Escaped);
+    (place.start - quote, place.end + quote)
+}
