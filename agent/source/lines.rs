@@ -133,8 +133,11 @@ impl Lines {
     }
 
     /// Returns whether the next line was read already, so that going to it waits for nothing.
-    pub(super) fn has_line(&self) -> bool {
-        memchr(b'\n', &self.buffer[self.start..self.end]).is_some()
+    pub(super) fn has_line(&mut self) -> bool {
+        let found = memchr(b'\n', &self.buffer[self.searched..self.end]);
+        // What was searched now is not searched again when that line is gone to.
+        self.searched = found.map_or(self.end, |at| self.searched + at);
+        found.is_some()
     }
 
     /// Finds the next line, its line feed left off, and counts it.

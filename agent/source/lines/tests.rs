@@ -32,6 +32,8 @@ fn read_all(mut lines: Lines) -> Vec<String> {
             Ok(line) => format!("{}:{}", line.number, line.text),
             Err(problem) => format!("! {problem}"),
         });
+        // To ask, even twice, changes nothing.
+        assert_eq!(lines.has_line(), lines.has_line());
     }
     assert!(lines.next_line().is_none(), "the end is the end");
     all
@@ -222,6 +224,16 @@ fn a_file_that_cannot_be_opened_is_named_with_what_to_do() {
     std::fs::write(&path, "").unwrap();
     assert!(read_all(Lines::open(&path).unwrap()).is_empty());
     assert_eq!(&**Lines::open(Path::new("-")).unwrap().name(), "-");
+}
+
+#[test]
+fn a_line_that_was_read_with_the_last_is_known_to_be_there() {
+    let mut lines = Lines::from_reader("f", Cursor::new("a\n\nb\nc"));
+    let mut there = vec![lines.has_line()];
+    while lines.next_line().is_some() {
+        there.push(lines.has_line());
+    }
+    assert_eq!(there, [false, true, false, false], "c may go on");
 }
 
 proptest! {
