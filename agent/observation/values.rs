@@ -157,6 +157,28 @@ impl Values {
         Values { line: line.to_owned(), layout, places: places.into(), made: OnceLock::new() }
     }
 
+    /// Puts others, taken as [`at`](Self::at) does, in the place of `values`; in their memory, as long as nobody keeps them.
+    pub(crate) fn renew(values: &mut Arc<Values>, line: &str, layout: &Arc<Layout>, places: &[Place]) {
+        match Arc::get_mut(values) {
+            Some(own) if own.line.capacity() <= MAX_REUSED => {
+                own.line.clear();
+                own.line.push_str(line);
+                own.places.clear();
+                own.places.extend_from_slice(places);
+                own.made.take();
+                if !Arc::ptr_eq(&own.layout, layout) {
+                    own.layout = Arc::clone(layout);
+                }
+            }
+            _ => *values = Arc::new(Values::at(line, Arc::clone(layout), places)),
+        }
+    }
+
+    /// Returns how much memory [`renew`](Self::renew) would use again, in bytes.
+    pub(crate) fn capacity(&self) -> usize {
+        size_of::<Self>() + self.line.capacity() + self.places.capacity() * size_of::<Place>()
+    }
+
     /// Takes values of `line` that stand nowhere; several of one field keep their order.
     pub(crate) fn of(line: &str, values: &mut Vec<(FieldId, Scalar)>) -> Self {
         values.sort_by_key(|(field, _)| *field);
@@ -321,19 +343,7 @@ impl Reused {
     pub(crate) fn at(&mut self, line: &str, layout: &Arc<Layout>, places: &[Place]) -> Arc<Values> {
         self.next ^= 1;
         let values = &mut self.values[self.next];
-        match Arc::get_mut(values) {
-            Some(own) if own.line.capacity() <= MAX_REUSED => {
-                own.line.clear();
-                own.line.push_str(line);
-                own.places.clear();
-                own.places.extend_from_slice(places);
-                own.made.take();
-                if !Arc::ptr_eq(&own.layout, layout) {
-                    own.layout = Arc::clone(layout);
-                }
-            }
-            _ => *values = Arc::new(Values::at(line, Arc::clone(layout), places)),
-        }
+        Values::renew(values, line, layout, places);
         Arc::clone(values)
     }
 }

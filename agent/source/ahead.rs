@@ -10,17 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::merge::Entry;
-use super::shape::{Note, Notes};
-use super::{Decoded, Decoder, Lines, Problem};
-use crate::observation::Reused;
+use super::shape::{Note, Noted, Notes};
+use super::{Decoder, Lines, Problem};
+use crate::observation::{Document, Observation};
 
 /// A file whose lines are decoded ahead.
 pub(super) struct Ahead {
     name: Arc<str>,
     /// What was decoded, without what was handed out.
     page: Page,
-    /// What documents are made in.
-    reused: Reused,
     /// What comes next, unless the file has ended.
     next: Option<Next>,
     /// To the threads; they end with the last file.
@@ -60,8 +58,10 @@ struct Page {
 }
 
 enum Kept {
-    /// One of the page's notes.
-    Note(Note),
+    /// A document, in memory that the page has as well and so gets back.
+    Document(Document),
+    /// A message, of which the page knows more.
+    Message(Note),
     /// What could not be noted, such as a line that is not as it should be.
     Entry(Entry<'static>),
 }
@@ -78,7 +78,7 @@ pub(super) fn decode(decoder: &Decoder, files: Vec<Lines>, threads: usize) -> Ve
     let ahead = |lines: Lines| {
         let name = Arc::clone(lines.name());
         let next = Some(read_on(&work, Unread { lines, page: Page::default() }));
-        Ahead { name, page: Page::default(), reused: Reused::default(), next, work: work.clone() }
+        Ahead { name, page: Page::default(), next, work: work.clone() }
     };
     files.into_iter().map(ahead).collect()
 }
@@ -102,12 +102,15 @@ impl Ahead {
         let Page { entries, notes } = &mut self.page;
         let (number, kept) = entries.pop_front()?;
         let note = match kept {
+            Kept::Document(document) => {
+                return Some((number, Entry::Observation(Observation::Document(document))));
+            }
             Kept::Entry(entry) => return Some((number, entry)),
-            Kept::Note(note) => note,
+            Kept::Message(note) => note,
         };
-        let entry = match notes.read(&note, &mut self.reused) {
-            Some(read) => Decoded::from(read).into(),
-            // A message that is not as it should be.
+        let entry = match notes.message(&note) {
+            Some(message) => Entry::Observation(Observation::Message(Box::new(message))),
+            // It is not as it should be.
             None => Entry::of(decoder.decode(notes.line(&note)), &self.name, number),
         };
         Some((number, entry))
@@ -165,8 +168,9 @@ impl Kept {
             Err(problem) => return (problem.line, Kept::Entry(Entry::Problem(problem))),
         };
         let kept = match decoder.note(line.text, notes) {
-            Some(Ok(note)) => Kept::Note(note),
-            Some(Err(kind)) => Kept::Entry(Entry::NotEvaluated(kind)),
+            Some(Noted::Document(Ok(document))) => Kept::Document(document),
+            Some(Noted::Document(Err(kind))) => Kept::Entry(Entry::NotEvaluated(kind)),
+            Some(Noted::Message(note)) => Kept::Message(note),
             None => Kept::Entry(Entry::of(decoder.decode(line.text), lines.name(), line.number).into_owned()),
         };
         (line.number, kept)

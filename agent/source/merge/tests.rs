@@ -1,6 +1,7 @@
-use std::io::Cursor;
+use std::io::{self, Cursor, Read};
 use std::ops::ControlFlow;
 
+use eql::{FieldId, Value};
 use proptest::prelude::*;
 
 use super::*;
@@ -132,6 +133,44 @@ fn kinds_that_a_recording_makes_up_do_not_fill_the_memory() {
     let lines: Vec<_> = (0..1000).map(|at| eslogger(at, &format!(r#""kind{at}":1"#))).collect();
     let (_, counters) = merged(&[file(&lines)]);
     assert_eq!((counters.messages.len(), counters.more, counters.events), (MAX_KINDS, 744, 1000));
+}
+
+/// Reads little at a time, so that few lines are decoded at once.
+struct Drip(Cursor<Vec<u8>>);
+
+impl Read for Drip {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = buffer.len().min(100);
+        self.0.read(&mut buffer[..length])
+    }
+}
+
+#[test]
+fn a_document_that_is_kept_stays_as_it_is() {
+    let line = |at: i64| format!(r#"{{"@timestamp":{at},"event":{{"sequence":{at}}}}}"#);
+    let file = |first: i64| {
+        let text = (0..100).map(|at| line(first + 2 * at)).collect::<Vec<_>>().join("\n");
+        Lines::from_reader("f", Drip(Cursor::new(text.into_bytes())))
+    };
+    let sequence = FieldId(0);
+    for threads in [0, 1, 2] {
+        let decoder = Decoder::recording([(sequence, "event.sequence")], false);
+        let mut merge = Merge::ahead(decoder, vec![file(0), file(1)], threads);
+        let mut kept = Vec::new();
+        let flow: ControlFlow<()> = merge.try_for_each(|item| {
+            if let Item::Observation(Observation::Document(document), _) = item
+                && document.time % 3 == 0
+            {
+                kept.push(document);
+            }
+            ControlFlow::Continue(())
+        });
+        assert_eq!((flow, kept.len()), (ControlFlow::Continue(()), 67));
+        for document in kept {
+            let at = document.time / 1_000_000;
+            assert_eq!((document.line(), document.get(sequence)), (&*line(at), Value::Int(at)), "{threads}");
+        }
+    }
 }
 
 proptest! {

@@ -1,96 +1,83 @@
-//! Lines of which it is noted where their values stand, to be made into documents and messages by another thread.
+//! Lines that one thread decodes for another.
 //!
-//! The numbers of a message, which are most of the work, are read along with it.
-//!
-//! What one thread allocates and another frees makes both wait for each other, so what goes between threads is a few
-//! large pieces of memory, which go back to be used again.
+//! What one thread allocates and another frees makes both wait for each other, so what goes between threads goes back to be
+//! used again: documents, made in the memory of those before; and of messages, which borrow from their lines, where their
+//! values stand, and the numbers, which are most of the work.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::places::{self, Numbers};
-use super::{Found, NotEvaluated, Read, Shape, ShapeForm, Wanted, scan, take_roles};
-use crate::observation::{Document, Place, Reused};
+use super::{Found, NotEvaluated, Shape, ShapeForm, Wanted, scan, take_roles};
+use crate::observation::{Document, Message, Place, Values};
 
-/// How much memory is kept for the next lines, in bytes of text.
+/// How much memory is kept for the next lines, in bytes: for documents, and as much for the text of messages.
 const MAX_KEPT: usize = 1 << 20;
 
-/// Noted lines.
+/// What the lines that are handed over together are made in.
 #[derive(Debug, Default)]
 pub(in crate::source) struct Notes {
+    /// Of this many of them there are documents now.
+    documents: usize,
+    values: Vec<Arc<Values>>,
     text: String,
     places: Vec<Place>,
     shapes: Vec<Arc<Shape>>,
     messages: Vec<Numbers>,
 }
 
-/// One noted line.
+/// A line that was decoded for another thread.
+#[derive(Debug)]
+pub(in crate::source) enum Noted {
+    /// A document, or of what kind it is if it is no event.
+    Document(Result<Document, NotEvaluated>),
+    /// A message that [`Notes::message`] makes.
+    Message(Note),
+}
+
+/// A message's line, and where there is what else is known of it.
 #[derive(Debug)]
 pub(in crate::source) struct Note {
     line: Range<usize>,
     places: Range<usize>,
     shape: usize,
-    /// A message's place among them.
     message: usize,
-    /// A document's time and tick.
-    time: i64,
-    tick: Option<i64>,
 }
 
-/// Reads a line as [`read`](super::read) does, but only notes in `notes` what it would be made of; or returns of what
-/// kind a document is that is no event.
+/// Reads a line as [`read`](super::read) does, but a document in the memory of `notes`, where it is only noted what a
+/// message would be made of.
 pub(in crate::source) fn note(
     line: &str,
     wanted: &mut Wanted,
     found: &mut Found,
     notes: &mut Notes,
-) -> Option<Result<Note, NotEvaluated>> {
+) -> Option<Noted> {
     let is_doubtful = scan(line, wanted, found)?;
     let shape = wanted.shape(&found.places)?;
-    let (time, tick) = match &shape.form {
+    match &shape.form {
         ShapeForm::Document => {
             take_roles(line, shape, found, is_doubtful)?;
             if let Some(kind) = found.kind {
-                return Some(Err(kind));
+                return Some(Noted::Document(Err(kind)));
             }
-            (found.time?, found.tick)
+            let (time, tick) = (found.time?, found.tick);
+            let values = notes.values(line, shape, &found.places);
+            Some(Noted::Document(Ok(Document { time, tick, values })))
         }
         ShapeForm::Message(slots) => {
-            notes.messages.push(places::numbers(line, &found.places, slots, &mut found.day)?);
-            (0, None)
+            let numbers = places::numbers(line, &found.places, slots, &mut found.day)?;
+            Some(Noted::Message(notes.note(line, shape, &found.places, numbers)))
         }
-        ShapeForm::Unclear => return None,
-    };
-    let shape = notes.shapes.iter().rposition(|known| Arc::ptr_eq(known, shape)).unwrap_or_else(|| {
-        notes.shapes.push(Arc::clone(shape));
-        notes.shapes.len() - 1
-    });
-    let (start, first) = (notes.text.len(), notes.places.len());
-    notes.text.push_str(line);
-    notes.places.extend_from_slice(&found.places);
-    let (line, places) = (start..notes.text.len(), first..notes.places.len());
-    let message = notes.messages.len().saturating_sub(1);
-    Some(Ok(Note { line, places, shape, message, time, tick }))
+        ShapeForm::Unclear => None,
+    }
 }
 
 impl Notes {
-    /// Makes what a note says, which must be one of these; `None` where serde_json must decide what it is.
-    pub(in crate::source) fn read(&self, note: &Note, reused: &mut Reused) -> Option<Read<'_>> {
-        let (line, places) = (self.line(note), &self.places[note.places.clone()]);
-        let shape = &self.shapes[note.shape];
-        match &shape.form {
-            ShapeForm::Document => {
-                let values = reused.at(line, &shape.layout, places);
-                let document = Document { time: note.time, tick: note.tick, values };
-                Some(Read::Document(Ok(document)))
-            }
-            ShapeForm::Message(slots) => {
-                let numbers = self.messages.get(note.message)?;
-                let message = places::message(line, places, slots, numbers)?;
-                Some(Read::Message(Box::new(message)))
-            }
-            ShapeForm::Unclear => None,
-        }
+    /// Makes the message of a note, which must be one of these; `None` where serde_json must decide what it is.
+    pub(in crate::source) fn message(&self, note: &Note) -> Option<Message<'_>> {
+        let places = &self.places[note.places.clone()];
+        let ShapeForm::Message(slots) = &self.shapes[note.shape].form else { return None };
+        places::message(self.line(note), places, slots, &self.messages[note.message])
     }
 
     /// Returns the line of a note.
@@ -98,14 +85,45 @@ impl Notes {
         &self.text[note.line.clone()]
     }
 
-    /// Forgets all of them.
+    /// Begins anew, with the memory of what was handed back.
     pub(in crate::source) fn clear(&mut self) {
-        if self.text.capacity() > MAX_KEPT {
+        if self.text.capacity() + self.places.capacity() * size_of::<Place>() > MAX_KEPT
+            || self.values.iter().map(|values| values.capacity()).sum::<usize>() > MAX_KEPT
+        {
             *self = Notes::default();
         }
+        self.documents = 0;
         self.text.clear();
         self.places.clear();
         self.shapes.clear();
         self.messages.clear();
+    }
+
+    /// Takes a document's values.
+    fn values(&mut self, line: &str, shape: &Shape, places: &[Place]) -> Arc<Values> {
+        if self.documents == self.values.len() {
+            self.values.push(Arc::default());
+        }
+        let values = &mut self.values[self.documents];
+        self.documents += 1;
+        Values::renew(values, line, &shape.layout, places);
+        Arc::clone(values)
+    }
+
+    fn note(&mut self, line: &str, shape: &Arc<Shape>, places: &[Place], numbers: Numbers) -> Note {
+        let known = self.shapes.iter().rposition(|known| Arc::ptr_eq(known, shape));
+        let note = Note {
+            line: self.text.len()..self.text.len() + line.len(),
+            places: self.places.len()..self.places.len() + places.len(),
+            shape: known.unwrap_or(self.shapes.len()),
+            message: self.messages.len(),
+        };
+        if known.is_none() {
+            self.shapes.push(Arc::clone(shape));
+        }
+        self.text.push_str(line);
+        self.places.extend_from_slice(places);
+        self.messages.push(numbers);
+        note
     }
 }
