@@ -72,7 +72,9 @@ pub fn alert(matched: Matched<'_>) -> Option<Alert> {
     let present: Vec<&Event> = events.iter().flatten().collect();
     let last = *present.last()?;
     let id = id(rule, join_keys, &present);
-    let mut document = schema::render(last);
+    let rendered: Vec<Option<Map<String, Json>>> =
+        events.iter().map(|event| event.as_ref().map(schema::render)).collect();
+    let mut document = rendered.iter().flatten().last()?.clone();
     let tree = process_tree(last, process);
     document.insert("@timestamp".into(), timestamp::format(last.time).into());
     object(&mut document, "ecs").entry("version").or_insert_with(|| ECS_VERSION.into());
@@ -93,10 +95,7 @@ pub fn alert(matched: Matched<'_>) -> Option<Alert> {
         join_keys.iter().map(|(field, value)| json!({ "field": field, "value": json_of(value.as_ref()) }));
     let vedette = object(&mut document, "vedette");
     vedette.insert("join_keys".into(), keys.collect());
-    vedette.insert(
-        "events".into(),
-        events.iter().map(|event| event.as_ref().map_or(Json::Null, |e| schema::render(e).into())).collect(),
-    );
+    vedette.insert("events".into(), rendered.into_iter().map(Json::from).collect());
     vedette.insert("process_tree".into(), tree.into());
     vedette.insert("relation".into(), relation(&present).into());
     vedette.insert("gap".into(), gap.into());
@@ -108,18 +107,20 @@ pub fn alert(matched: Matched<'_>) -> Option<Alert> {
 /// `follows` is the alert's `event.id`; `dropped` counts events beyond those kept.
 pub fn enrichment(rule: &Arc<Rule>, follows: &str, events: &[Event], dropped: u64) -> Option<Alert> {
     let last = events.last()?;
-    let document = own_document(
+    let mut document = own_document(
         last.time,
         "enrichment",
         json!({
             "host": { "id": last.get(schema::id("host.id")).as_str() },
             "vedette": {
                 "follows": follows,
-                "related": events.iter().map(schema::render).collect::<Vec<_>>(),
                 "related_dropped": dropped,
             },
         }),
     );
+    // Not within `json!`, which would copy them.
+    let related = events.iter().map(|event| Json::Object(schema::render(event)));
+    object(&mut document, "vedette").insert("related".into(), related.collect());
     Some(Alert { id: follows.to_owned(), kind: AlertKind::Enrichment, rule: rule.clone(), document })
 }
 
@@ -160,11 +161,16 @@ impl Alert {
 /// is escaped: DEL and C1 controls, line separators, bidirectional and invisible marks. All of them can only
 /// stand in strings, so the line says the same.
 pub fn json_line(document: &impl Serialize) -> String {
-    escaped(&serde_json::to_string(document).expect("a document has texts for keys, and no writer to fail"))
+    escaped(serde_json::to_string(document).expect("a document has texts for keys, and no writer to fail"))
 }
 
 /// Escapes in JSON without line breaks what [`json_line`] does.
-pub(crate) fn escaped(json: &str) -> String {
+pub(crate) fn escaped(json: String) -> String {
+    // Of ASCII a serializer leaves nothing but DEL that needs it, and most documents are no more than that.
+    let may_deceive = |byte: u8| byte < b' ' || byte >= 0x7f;
+    if !json.bytes().fold(false, |any, byte| any | may_deceive(byte)) {
+        return json;
+    }
     let mut line = String::with_capacity(json.len());
     for c in json.chars() {
         if is_deceptive(c) {

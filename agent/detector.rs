@@ -496,6 +496,10 @@ impl Detector {
     }
 
     fn drain(&mut self, normaliser: &mut Normaliser, alerts: &mut Vec<Alert>) {
+        // Nothing comes of nearly all events.
+        if self.outcomes.is_empty() {
+            return;
+        }
         let from = alerts.len();
         for outcome in std::mem::take(&mut self.outcomes) {
             match outcome {

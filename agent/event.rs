@@ -313,6 +313,11 @@ impl Record for Event {
         schema::FIELDS.get(field.index()).is_some_and(many)
     }
 
+    fn is_kind(field: FieldId) -> bool {
+        // event.action, event.type and the like.
+        schema::FIELDS.get(field.index()).is_some_and(|spec| spec.path.starts_with("event."))
+    }
+
     fn weight(&self) -> usize {
         let process = |process: &Option<Arc<Process>>| process.as_ref().map_or(0, |process| process.weight);
         size_of::<Inner>()

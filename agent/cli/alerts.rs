@@ -120,7 +120,7 @@ fn line_out(line: &[u8], to_terminal: bool) -> Vec<u8> {
         Ok(text) if to_terminal => {
             // Between tokens only these may stand; escaped they would be no JSON.
             let spaced = text.replace(['\t', '\r'], " ");
-            crate::alert::escaped(&spaced).into_bytes()
+            crate::alert::escaped(spaced).into_bytes()
         }
         _ => line.to_vec(),
     };

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::record::Record;
 use crate::schema::FieldId;
 use crate::witness::{Alternative, Clause, Test};
 
@@ -22,13 +23,13 @@ pub(crate) struct Choice {
 /// how many terms are then evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
-    /// An exact value that few terms ask for.
+    /// An exact value, or how one begins, that few terms ask for.
     Rare,
     /// A part of a value, which takes a search through it.
     RarePart,
     /// An exact value that not most terms ask for.
     Shared,
-    /// A number or a truth, of which there are few, and that not most terms ask for.
+    /// A number, a truth or a [kind](Record::is_kind), of which there are few, and that not most terms ask for.
     Fact,
     /// A field that few terms need to be there.
     RareField,
@@ -39,14 +40,11 @@ enum Class {
 /// How many fields are looked at before one more is worth it that may save looking at them.
 const WORTH_A_GATE: usize = 3;
 
-/// Chooses what is looked up of the alternatives of one category; `is_list` says which fields have many values.
-pub(crate) fn choose(
-    alternatives: &[&Alternative],
-    shares: &Shares,
-    is_list: impl Fn(FieldId) -> bool,
-) -> Choice {
+/// Chooses what is looked up of the alternatives of one category, in records of a type.
+pub(crate) fn choose<R: Record>(alternatives: &[&Alternative], shares: &Shares) -> Choice {
+    let is_list = R::is_list;
     let mut fields = deciding(alternatives, shares);
-    let gates = gates(alternatives, &is_list);
+    let gates = gates(alternatives, is_list);
     // One that decides nothing is another field to get, which has to save more than one.
     if fields.len() >= WORTH_A_GATE {
         fields.extend(&gates);
@@ -128,13 +126,18 @@ fn most_asked(options: &[Options<'_>], shares: &Shares) -> Option<FieldId> {
 }
 
 /// How many terms, of all categories, ask for each test of a field.
-#[derive(Default)]
 pub(crate) struct Shares {
     terms: usize,
     counts: HashMap<FieldId, HashMap<Test, usize>>,
+    is_kind: fn(FieldId) -> bool,
 }
 
 impl Shares {
+    /// Begins to count terms over records of a type.
+    pub(crate) fn new<R: Record>() -> Self {
+        Shares { terms: 0, counts: HashMap::new(), is_kind: R::is_kind }
+    }
+
     /// Counts another term, by its alternatives.
     pub(crate) fn count(&mut self, alternatives: &[Alternative]) {
         self.terms += 1;
@@ -162,7 +165,8 @@ impl Shares {
         if has(|test| *test == Test::Present) {
             return if rare { Class::RareField } else { Class::Common };
         }
-        match (has(|test| matches!(test, Test::Fact(_))), has(|test| matches!(test, Test::Contains(_)))) {
+        let fact = (self.is_kind)(clause.field) || has(|test| matches!(test, Test::Fact(_)));
+        match (fact, has(|test| matches!(test, Test::Contains(_)))) {
             _ if common => Class::Common,
             (true, _) => Class::Fact,
             (false, false) if rare => Class::Rare,

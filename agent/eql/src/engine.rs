@@ -253,8 +253,7 @@ impl<R: Record> Engine<R> {
         for index in 0..self.programs.len() {
             if let State::Sample(sample) = &mut self.programs[index].state {
                 for (key, events) in sample.finish() {
-                    let keys = key.iter().map(KeyPart::to_scalar).collect();
-                    self.emit(index, events.into_iter().map(Some).collect(), keys, out);
+                    self.emit(index, events.into_iter().map(Some).collect(), key.to_scalars(), out);
                 }
             }
             for at in 0..self.programs[index].pipes.len() {
@@ -307,7 +306,7 @@ impl<R: Record> Engine<R> {
             let State::Sequence(sequence) = &mut self.programs[index].state else { return };
             let given_up = sequence.watch(&complete, self.serial + 1);
             out.extend(given_up.map(|related| followed(index, related)));
-            let keys = complete.key.iter().map(KeyPart::to_scalar).collect();
+            let keys = complete.key.to_scalars();
             let slots = sequence.slots(complete.events);
             self.emit(index, slots, keys, out);
         }
@@ -334,7 +333,7 @@ impl<R: Record> Engine<R> {
         {
             self.counters.evicted += 1;
             if let State::Sequence(sequence) = &mut self.programs[partial.sequence].state {
-                sequence.forget(&partial, id);
+                sequence.forget(partial, id);
             }
         }
     }

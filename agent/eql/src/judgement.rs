@@ -2,7 +2,7 @@
 
 use crate::compile::{Clause, Filter, KeyPlan};
 use crate::engine::{Engine, State};
-use crate::key::{KeyPart, keys};
+use crate::key::{Key, keys};
 use crate::predicate::Context;
 use crate::record::Record;
 use crate::value::Scalar;
@@ -54,7 +54,7 @@ impl<R: Record> Engine<R> {
         filter.condition.clauses(&context, &mut judgement.clauses);
         let mut found = Vec::new();
         keys(plan, record, &mut found);
-        judgement.keys = found.iter().map(|key| key.iter().map(KeyPart::to_scalar).collect()).collect();
+        judgement.keys = found.iter().map(Key::to_scalars).collect();
         Some(judgement)
     }
 }

@@ -12,6 +12,7 @@
 struct Readme;
 
 pub mod ast;
+mod bits;
 mod choice;
 mod compile;
 mod diagnostic;
@@ -23,6 +24,7 @@ mod function;
 mod index;
 mod judgement;
 mod key;
+mod lookup;
 mod network;
 mod parse;
 mod partial;
@@ -37,6 +39,7 @@ mod schema;
 mod sequence;
 mod sieve;
 mod sightings;
+mod table;
 mod token;
 mod value;
 mod wildcard;

@@ -1,6 +1,6 @@
 //! Where partial matches are kept: bounded in bytes, the least recently advanced out first.
 
-use crate::key::{self, Key};
+use crate::key::Key;
 use crate::record::Record;
 
 /// A sequence that has begun and is not complete.
@@ -93,7 +93,7 @@ impl<R: Record> Store<R> {
         });
         let bytes = size_of::<Slot<R>>()
             + 64
-            + key::size(&partial.key)
+            + partial.key.size()
             + partial.events.iter().map(|event| event.weight() + size_of::<R>()).sum::<usize>();
         let entry = &mut self.slots[slot as usize];
         entry.list = usize::from(partial.events.iter().any(R::protected));

@@ -1,12 +1,14 @@
-//! Texts that a value may contain: all of them are searched for in one pass.
+//! Texts that values contain, or begin with: all of them are looked for in one pass.
 //!
 //! Of each text a few bytes are looked for that few others have; where they stand, the text is compared. That is the
-//! Wu-Manber way of multiple string matching, which suits texts that hardly ever occur.
+//! Wu-Manber way of multiple string matching, which suits texts that hardly ever occur. Of a value only every second or
+//! fourth place is looked at where the texts are long enough to have that many such windows, one behind the other: one of
+//! them stands at a place that is looked at.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::sieve::{AsItIs, Hits, Set};
+use crate::bits::{Bits, Set};
+use crate::table::Table;
 
 /// How many bytes a text has at least. A shorter one would say too little of a value that contains it.
 pub(crate) const LEAST_PART: usize = 3;
@@ -18,17 +20,28 @@ const WINDOW: usize = LEAST_PART;
 /// not cost a comparison of any length each time.
 const COMPARED: usize = 32;
 
-/// How many hashes of windows the filter tells apart: where a hundred texts are looked for, one byte in eighty of a value
-/// hits by chance. It is 8 KiB for each field that is searched.
-const ROOM: usize = 1 << 13;
+/// How many hashes of windows a [`Filter`] tells apart: where a hundred texts are looked for, one window in some hundred
+/// hits by chance. It is 8 KiB for each search.
+const ROOM: usize = 1 << 16;
 
-/// Texts by one of their windows.
+/// How far it may be from one place that is looked at to the next, in bytes.
+pub(crate) const STRIDES: [usize; 3] = [1, 2, 4];
+
+/// A search for texts in one pass.
 #[derive(Debug)]
-pub(crate) struct Parts {
-    /// Whether a window with a hash is one of the texts'.
-    filter: Box<[bool; ROOM]>,
-    /// By the window's [`key`].
-    texts: HashMap<u64, Box<[Part]>, BuildHasherDefault<AsItIs>>,
+pub(crate) struct Search {
+    /// One of [`STRIDES`].
+    stride: usize,
+    filter: Filter,
+    /// By the [`key`] of one of their windows.
+    texts: Table<Box<[Part]>>,
+}
+
+/// Texts that values begin with.
+#[derive(Debug)]
+pub(crate) struct Heads {
+    /// By the [`key`] of their first window.
+    texts: Table<Box<[Part]>>,
 }
 
 /// A text, as far as it is compared.
@@ -40,85 +53,174 @@ struct Part {
     found: Set,
 }
 
-impl Parts {
-    /// Takes folded texts of [`LEAST_PART`] bytes at least, each with what is found with it.
-    pub(crate) fn new(texts: impl IntoIterator<Item = (Box<str>, Set)>) -> Option<Self> {
-        let texts: Vec<(Box<str>, Set)> = texts.into_iter().collect();
-        if texts.is_empty() {
-            return None;
-        }
+/// A bit for each hash of a window: whether one of the texts has such a window.
+#[derive(Debug)]
+struct Filter(Box<[u64; ROOM / 64]>);
+
+impl Search {
+    /// Returns the longest stride at which a text is found: it has as many windows as that.
+    pub(crate) fn stride_of(text: &str) -> usize {
+        let windows = text.len() + 1 - WINDOW;
+        STRIDES.into_iter().rfind(|stride| *stride <= windows).unwrap_or(1)
+    }
+
+    /// Takes folded texts of [`LEAST_PART`] bytes at least, and of a stride, each with what is found with it.
+    pub(crate) fn new<'t>(stride: usize, texts: impl Iterator<Item = (&'t str, Set)> + Clone) -> Self {
         let mut popularity: HashMap<u32, usize> = HashMap::new();
-        for (text, _) in &texts {
-            windows(text.as_bytes()).for_each(|(_, window)| *popularity.entry(window).or_default() += 1);
+        for (text, _) in texts.clone() {
+            windows(text.as_bytes()).for_each(|window| *popularity.entry(window).or_default() += 1);
         }
-        let mut filter = Box::new([false; ROOM]);
-        let mut by_window: HashMap<u32, Vec<Part>> = HashMap::new();
+        let mut filter = Filter(Box::new([0; ROOM / 64]));
+        let mut parts = Parts::default();
         for (text, found) in texts {
             let bytes = text.as_bytes();
+            let of_text: Vec<u32> = windows(bytes).collect();
+            let shared = |windows: &[u32]| windows.iter().map(|window| popularity[window]).sum::<usize>();
             // Of equally rare ones the last: texts that are paths begin alike, in values too.
-            let (first, window) = windows(bytes)
-                .min_by_key(|(first, window)| (popularity[window], usize::MAX - first))
-                .expect("a text is as long as a window at least");
-            let from = (first + WINDOW).saturating_sub(COMPARED);
-            let text = bytes[from..bytes.len().min(from + COMPARED)].into();
-            by_window.entry(window).or_default().push(Part { text, first: first - from, found });
-            filter[hash(window)] = true;
+            let (chosen, _) = (0..)
+                .zip(of_text.windows(stride))
+                .min_by_key(|(first, windows)| (shared(windows), usize::MAX - first))
+                .expect("a text has as many windows as its stride");
+            let from = (chosen + stride - 1 + WINDOW).saturating_sub(COMPARED);
+            for (first, window) in of_text.iter().enumerate().skip(chosen).take(stride) {
+                filter.add(*window);
+                parts.add(
+                    *window,
+                    Part { text: compared(&bytes[from..]), first: first - from, found: found.clone() },
+                );
+            }
         }
-        let by_window = by_window.into_iter().map(|(window, texts)| (key(window), texts.into()));
-        Some(Parts { filter, texts: by_window.collect() })
+        Search { stride, filter, texts: parts.into_table() }
     }
 
     /// Adds what is found with each text that `value` contains, and may add more. `value` is folded, except for ASCII
     /// letters.
-    pub(crate) fn find(&self, value: &[u8], hits: &mut Hits) {
-        // Four windows at a time, for that takes half the instructions.
+    pub(crate) fn find(&self, value: &[u8], hits: &mut impl Bits) {
+        match self.stride {
+            4 => self.find_at::<4>(value, hits),
+            2 => self.find_at::<2>(value, hits),
+            _ => self.find_at::<1>(value, hits),
+        }
+    }
+
+    fn find_at<const STRIDE: usize>(&self, value: &[u8], hits: &mut impl Bits) {
         let mut first = 0;
-        while let Some(bytes) = value.get(first..).and_then(|rest| rest.first_chunk::<8>()) {
-            let bytes = u64::from_le_bytes(*bytes) | CASE;
-            let window = |at: u32| (bytes >> (8 * at)) as u32 & WINDOW_BITS;
-            let [a, b, c, d] = [window(0), window(1), window(2), window(3)];
-            if self.filter[hash(a)] | self.filter[hash(b)] | self.filter[hash(c)] | self.filter[hash(d)] {
-                for (at, window) in [a, b, c, d].into_iter().enumerate() {
-                    self.compare(value, first + at, window, hits);
+        // Four windows at a time, for that takes half the instructions.
+        while let Some(bytes) = value.get(first..first + 3 * STRIDE + 4) {
+            let four = [0, 1, 2, 3].map(|at| {
+                let bytes = &bytes[at * STRIDE..at * STRIDE + 4];
+                u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) & WINDOW_BITS | CASE
+            });
+            let [a, b, c, d] = four.map(|window| self.filter.has(window));
+            if a | b | c | d {
+                for (at, window) in
+                    four.into_iter().enumerate().filter(|(_, window)| self.filter.has(*window))
+                {
+                    self.compare(value, first + at * STRIDE, window, hits);
                 }
             }
-            first += 4;
+            first += 4 * STRIDE;
         }
-        for (at, window) in windows(&value[first..]) {
-            if self.filter[hash(window)] {
-                self.compare(value, first + at, window, hits);
+        while let Some(bytes) = value.get(first..first + WINDOW) {
+            let window = window(bytes);
+            if self.filter.has(window) {
+                self.compare(value, first, window, hits);
             }
+            first += STRIDE;
         }
     }
 
     #[cold]
-    fn compare(&self, value: &[u8], first: usize, window: u32, hits: &mut Hits) {
-        for part in self.texts.get(&key(window)).into_iter().flatten() {
-            let stands_there = first
-                .checked_sub(part.first)
-                .and_then(|from| value.get(from..from + part.text.len()))
-                .is_some_and(|text| text.eq_ignore_ascii_case(&part.text));
-            if stands_there {
-                hits.add(&part.found);
+    fn compare(&self, value: &[u8], first: usize, window: u32, hits: &mut impl Bits) {
+        for part in self.texts.get(key(window)).into_iter().flatten() {
+            if first.checked_sub(part.first).is_some_and(|from| part.stands_at(from, value)) {
+                part.found.add_to(hits);
             }
         }
+    }
+}
+
+impl Heads {
+    /// Takes folded texts of [`LEAST_PART`] bytes at least, each with what is found with it.
+    pub(crate) fn new(texts: impl Iterator<Item = (Box<str>, Set)>) -> Self {
+        let mut parts = Parts::default();
+        for (text, found) in texts {
+            let bytes = text.as_bytes();
+            parts.add(window(bytes), Part { text: compared(bytes), first: 0, found });
+        }
+        Heads { texts: parts.into_table() }
+    }
+
+    /// Adds what is found with each text that `value` begins with, and may add more. `value` is folded, except for ASCII
+    /// letters.
+    #[inline]
+    pub(crate) fn find(&self, value: &[u8], hits: &mut impl Bits) {
+        let Some(bytes) = value.get(..WINDOW) else { return };
+        for part in self.texts.get(key(window(bytes))).into_iter().flatten() {
+            if part.stands_at(0, value) {
+                part.found.add_to(hits);
+            }
+        }
+    }
+}
+
+impl Part {
+    fn stands_at(&self, from: usize, value: &[u8]) -> bool {
+        let text = value.get(from..from + self.text.len());
+        text.is_some_and(|text| text.eq_ignore_ascii_case(&self.text))
+    }
+}
+
+/// Texts by window, while they are gathered.
+#[derive(Default)]
+struct Parts(BTreeMap<u32, Vec<Part>>);
+
+impl Parts {
+    fn add(&mut self, window: u32, part: Part) {
+        self.0.entry(window).or_default().push(part);
+    }
+
+    fn into_table(self) -> Table<Box<[Part]>> {
+        Table::new(self.0.into_iter().map(|(window, parts)| (key(window), parts.into())).collect())
+    }
+}
+
+/// As much of a text as is compared.
+fn compared(text: &[u8]) -> Box<[u8]> {
+    text[..text.len().min(COMPARED)].into()
+}
+
+impl Filter {
+    fn add(&mut self, window: u32) {
+        let hash = hash(window);
+        self.0[hash / 64] |= 1 << (hash % 64);
+    }
+
+    #[inline]
+    fn has(&self, window: u32) -> bool {
+        let hash = hash(window);
+        self.0[hash / 64] >> (hash % 64) & 1 == 1
     }
 }
 
 /// The bytes of a window.
 const WINDOW_BITS: u32 = 0xff_ffff;
 /// A bit that is set in every lower-case letter makes the case alike, and a few other characters.
-const CASE: u64 = 0x2020_2020_2020_2020;
+const CASE: u32 = 0x20_2020;
 
+#[inline]
 fn hash(window: u32) -> usize {
     (window.wrapping_mul(0x9e37_79b1) >> (u32::BITS - ROOM.trailing_zeros())) as usize
 }
 
-/// The windows of a text, each with the place where it begins.
-fn windows(text: &[u8]) -> impl Iterator<Item = (usize, u32)> {
-    let window =
-        |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]) | (CASE as u32 & WINDOW_BITS);
-    text.windows(WINDOW).map(window).enumerate()
+#[inline]
+fn window(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]) | CASE
+}
+
+/// The windows of a text, in order.
+fn windows(text: &[u8]) -> impl Iterator<Item = u32> {
+    text.windows(WINDOW).map(window)
 }
 
 /// A number for each window, whose bits are all mixed.
@@ -131,17 +233,35 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bits::Wide;
     use crate::fold::folded;
 
     /// Which texts are found in a value.
     fn found(texts: &[String], value: &str) -> Vec<bool> {
-        let set = |at: usize| -> Set { [(at as u32 / 64, 1 << (at % 64))].into() };
-        let parts = Parts::new(texts.iter().enumerate().map(|(at, text)| (folded(text).into(), set(at))));
-        let mut hits = Hits::default();
-        hits.clear(texts.len().div_ceil(64));
+        let folded_texts: Vec<Box<str>> = texts.iter().map(|text| folded(text).into()).collect();
         let value = if value.is_ascii() { value.into() } else { folded(value) };
-        parts.expect("texts").find(value.as_bytes(), &mut hits);
-        (0..texts.len()).map(|at| hits.has(at)).collect()
+        let mut hits = Wide::empty(texts.len());
+        for stride in STRIDES {
+            let of_stride = (0..).zip(&folded_texts).filter(|(_, text)| Search::stride_of(text) == stride);
+            let search = Search::new(stride, of_stride.map(|(at, text)| (&**text, Set::new(vec![at]))));
+            search.find(value.as_bytes(), &mut hits);
+        }
+        has(&hits, texts.len())
+    }
+
+    /// Which texts a value is found to begin with.
+    fn found_first(texts: &[String], value: &str) -> Vec<bool> {
+        let heads = Heads::new((0..).zip(texts).map(|(at, text)| (folded(text).into(), Set::new(vec![at]))));
+        let value = if value.is_ascii() { value.into() } else { folded(value) };
+        let mut hits = Wide::empty(texts.len());
+        heads.find(value.as_bytes(), &mut hits);
+        has(&hits, texts.len())
+    }
+
+    fn has(bits: &Wide, count: usize) -> Vec<bool> {
+        let mut has = vec![false; count];
+        bits.for_each(|number| has[number as usize] = true);
+        has
     }
 
     fn contained(texts: &[String], value: &str) -> Vec<bool> {
@@ -190,6 +310,11 @@ mod tests {
             for ((text, found), contained) in texts.iter().zip(found).zip(contained(&texts, &value)) {
                 prop_assert!(found || !contained, "{} in {}", text, value);
                 prop_assert!(contained || !found || folded(text).len() > COMPARED, "{} not in {}", text, value);
+            }
+            for (text, found) in texts.iter().zip(found_first(&texts, &value)) {
+                let begins = folded(&value).starts_with(&*folded(text));
+                prop_assert!(found || !begins, "{} begins {}", value, text);
+                prop_assert!(begins || !found || folded(text).len() > COMPARED, "{} does not begin {}", value, text);
             }
         }
     }

@@ -39,6 +39,13 @@ pub trait Record: Clone {
         false
     }
 
+    /// Returns whether records have few different values under `field`: what kind of event they are, what came of it. That
+    /// a record has one of them says little, however few conditions ask for it.
+    fn is_kind(field: FieldId) -> bool {
+        let _ = field;
+        false
+    }
+
     /// Returns about how many bytes a kept clone holds in memory; partials are bounded by the sum.
     fn weight(&self) -> usize;
 

@@ -28,7 +28,7 @@ pub(crate) fn compile(pattern: &str, insensitive: bool, size: usize) -> Result<R
         })
 }
 
-/// Returns texts of which every text that matches contains one; `None` where nothing is known.
+/// Returns texts of which every text that matches begins with one; `None` where nothing is known.
 pub(crate) fn needed(regex: &Regex) -> Option<Vec<String>> {
     let hir = regex_syntax::parse(regex.as_str()).ok()?;
     let prefixes = Extractor::new().extract(&hir);

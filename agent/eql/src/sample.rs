@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::compile::SamplePlan;
-use crate::key::{Key, keys};
+use crate::key::{Key, KeyMap, keys};
 use crate::predicate::Context;
 use crate::record::Record;
 
@@ -13,14 +13,14 @@ pub(crate) struct SampleState<R> {
     pub(crate) plan: SamplePlan,
     /// For each term and key: the events, each with its number of arrival. More than there are terms are
     /// never needed to find one for each.
-    seen: Vec<HashMap<Key, Vec<(u64, R)>>>,
+    seen: Vec<KeyMap<Vec<(u64, R)>>>,
     arrived: u64,
     scratch: Vec<Key>,
 }
 
 impl<R: Record> SampleState<R> {
     pub(crate) fn new(plan: SamplePlan) -> Self {
-        let seen = plan.terms.iter().map(|_| HashMap::new()).collect();
+        let seen = plan.terms.iter().map(|_| KeyMap::default()).collect();
         SampleState { plan, seen, arrived: 0, scratch: Vec::new() }
     }
 
@@ -60,7 +60,7 @@ impl<R: Record> SampleState<R> {
                 }
             }
         }
-        self.seen = self.plan.terms.iter().map(|_| HashMap::new()).collect();
+        self.seen = self.plan.terms.iter().map(|_| KeyMap::default()).collect();
         found.into_iter().collect()
     }
 }

@@ -1,13 +1,13 @@
 //! When missing terms were seen.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::key::{self, Key};
+use crate::key::{Key, KeyMap};
 
 /// When a missing term was seen, by key.
 #[derive(Debug, Default)]
 pub(crate) struct Sightings {
-    times: HashMap<Key, VecDeque<i64>>,
+    times: KeyMap<VecDeque<i64>>,
     order: VecDeque<(i64, Key)>,
     bytes: usize,
 }
@@ -29,7 +29,7 @@ impl Sightings {
 
     /// About how many bytes one sighting takes, in both of its places.
     fn weight(key: &Key) -> usize {
-        key::size(key) + 128
+        key.size() + 128
     }
 
     fn drop_oldest(&mut self) {

@@ -103,7 +103,8 @@ impl Wildcard {
         match &self.shape {
             Shape::Any => Needed::Part(Cow::Borrowed("")),
             Shape::Exact(text) => Needed::Whole(text),
-            Shape::Prefix(text) | Shape::Suffix(text) => Needed::Part(Cow::Borrowed(text)),
+            Shape::Prefix(text) => Needed::Head(text),
+            Shape::Suffix(text) => Needed::Part(Cow::Borrowed(text)),
             Shape::Contains(finder) => Needed::Part(Cow::Borrowed(needle(finder))),
             Shape::Pieces { pieces, .. } => {
                 let longest = pieces.iter().map(Piece::longest_text).max_by_key(|text| text.len());
@@ -126,6 +127,8 @@ impl Wildcard {
 pub(crate) enum Needed<'p> {
     /// It must be this.
     Whole(&'p str),
+    /// It must begin with this, which may be nothing.
+    Head(&'p str),
     /// It must contain this, which may be nothing.
     Part(Cow<'p, str>),
 }

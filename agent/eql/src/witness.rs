@@ -39,6 +39,8 @@ pub(crate) enum Test {
     Equal(u64),
     /// A number or a truth has this fingerprint. Of these few are told apart: many events have the same.
     Fact(u64),
+    /// A value, folded, begins with this text, which is folded.
+    Begins(Box<str>),
     /// A value, folded, contains this text, which is folded.
     Contains(Box<str>),
     /// There is a value.
@@ -162,9 +164,10 @@ impl Clause {
     fn weakness(&self) -> (u8, usize) {
         let weakest = self.tests.iter().map(|test| match test {
             Test::Equal(_) => 0,
-            Test::Contains(_) => 1,
-            Test::Fact(_) => 2,
-            Test::Present => 3,
+            Test::Begins(_) => 1,
+            Test::Contains(_) => 2,
+            Test::Fact(_) => 3,
+            Test::Present => 4,
         });
         (weakest.max().unwrap_or(0), self.tests.len())
     }
@@ -184,20 +187,35 @@ pub(crate) fn fingerprint(value: Value<'_>) -> Option<u64> {
 /// Returns a number that texts which are equal in some case have in common; others have it seldom.
 pub(crate) fn text_fingerprint(text: &str) -> u64 {
     // A character that is not ASCII may fold to one that is: the Kelvin sign is a k.
-    let folded = if text.is_ascii() { None } else { Some(folded(text)) };
-    folded_fingerprint(folded.as_deref().unwrap_or(text).as_bytes())
+    ascii_fingerprint(text.as_bytes()).unwrap_or_else(|| folded_fingerprint(folded(text).as_bytes()))
+}
+
+/// The same of a text that is ASCII; `None` of one that is not.
+#[inline]
+pub(crate) fn ascii_fingerprint(bytes: &[u8]) -> Option<u64> {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (fingerprint, seen) = mixed(bytes);
+    (seen & HIGH == 0).then_some(fingerprint)
 }
 
 /// The same of a text that is folded already but for ASCII letters.
 pub(crate) fn folded_fingerprint(bytes: &[u8]) -> u64 {
+    mixed(bytes).0
+}
+
+/// Returns the fingerprint of a text, and all bits that are set in any of its words.
+#[inline]
+fn mixed(bytes: &[u8]) -> (u64, u64) {
     // A bit that is set in every lower-case letter makes the case alike, and a few other characters.
     const CASE: u64 = 0x2020_2020_2020_2020;
-    let mut state = mix(0, bytes.len() as u64);
+    let (mut state, mut seen) = ((bytes.len() as u64).wrapping_mul(SPREAD), 0);
     // The last word overlaps the one before; a text of less than a word is all in two halves.
     let last = match bytes.last_chunk::<8>() {
         Some(last) => {
             for word in bytes[..bytes.len() - 1].as_chunks::<8>().0 {
-                state = mix(state, u64::from_le_bytes(*word) | CASE);
+                let word = u64::from_le_bytes(*word);
+                state = mix(state, word | CASE);
+                seen |= word;
             }
             u64::from_le_bytes(*last)
         }
@@ -208,21 +226,24 @@ pub(crate) fn folded_fingerprint(bytes: &[u8]) -> u64 {
             _ => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
         },
     };
-    mix(state, last | CASE)
+    (mix(state, last | CASE), seen | last)
 }
 
 fn number_fingerprint(number: f64) -> u64 {
     // Zero has two signs.
-    mix(1, (number + 0.0).to_bits())
+    mix(SPREAD, (number + 0.0).to_bits())
 }
 
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[inline]
 fn mix(state: u64, word: u64) -> u64 {
-    let product = u128::from(state ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
+    let product = u128::from(state ^ word) * 0xd6e8_feb8_6659_fd93;
     (product as u64) ^ ((product >> 64) as u64)
 }
 
 fn bool_fingerprint(value: bool) -> u64 {
-    mix(2, u64::from(value))
+    mix(!SPREAD, u64::from(value))
 }
 
 /// What has the value of a constant; `None` if nothing can be looked up.
@@ -278,7 +299,7 @@ fn negated(condition: &Node) -> Vec<Alternative> {
 /// What a text must have that matches a regular expression.
 fn begins(regex: &Regex) -> Vec<Test> {
     match regular::needed(regex) {
-        Some(texts) => texts.iter().map(|text| contains(text)).collect(),
+        Some(texts) => texts.iter().map(|text| of_part(text, Test::Begins)).collect(),
         None => vec![Test::Present],
     }
 }
@@ -286,13 +307,14 @@ fn begins(regex: &Regex) -> Vec<Test> {
 fn needed(needed: Needed<'_>) -> Test {
     match needed {
         Needed::Whole(text) => Test::Equal(text_fingerprint(text)),
-        Needed::Part(text) => contains(&text),
+        Needed::Head(text) => of_part(text, Test::Begins),
+        Needed::Part(text) => of_part(&text, Test::Contains),
     }
 }
 
-/// That a value contains a text; of one that is too short, that there is a value.
-fn contains(text: &str) -> Test {
+/// A test for a part of a value; of one that is too short, that there is a value.
+fn of_part(text: &str, test: fn(Box<str>) -> Test) -> Test {
     // Folding may make a text shorter.
     let text = folded(text);
-    if text.len() >= LEAST_PART { Test::Contains(text.into()) } else { Test::Present }
+    if text.len() >= LEAST_PART { test(text.into()) } else { Test::Present }
 }
