@@ -167,7 +167,7 @@ pub fn json_line(document: &impl Serialize) -> String {
 /// Escapes in JSON without line breaks what [`json_line`] does.
 pub(crate) fn escaped(json: String) -> String {
     // Of ASCII a serializer leaves nothing but DEL that needs it, and most documents are no more than that.
-    let may_deceive = |byte: u8| byte < b' ' || byte >= 0x7f;
+    let may_deceive = |byte: u8| !(b' '..0x7f).contains(&byte);
     if !json.bytes().fold(false, |any, byte| any | may_deceive(byte)) {
         return json;
     }

@@ -236,17 +236,29 @@ impl Values {
 
     /// Returns whether a single value of `field` satisfies `test`; `None` if there is none. Of a list no copy is made,
     /// unless there are escapes in it.
+    #[inline]
     pub(crate) fn any(&self, field: FieldId, mut test: impl FnMut(Value<'_>) -> bool) -> Option<bool> {
         let slot = self.layout.slot(field);
-        if let Some(place) = self.places.get(usize::from(slot))
-            && place.form == Form::List
-        {
-            let mut elements = place.elements(&self.line).peekable();
-            elements.peek()?;
-            return Some(elements.any(|element| test(element.plain(&self.line))));
+        match self.places.get(usize::from(slot)) {
+            // Most of what is asked for is text, or is not there.
+            Some(place) if place.form == Form::Text => Some(test(Value::Str(place.text(&self.line)))),
+            Some(place) if place.form == Form::List => {
+                let mut is_present = false;
+                let holds = place.elements(&self.line).any(|element| {
+                    is_present = true;
+                    test(match element.form {
+                        Form::Text => Value::Str(element.text(&self.line)),
+                        _ => element.plain(&self.line),
+                    })
+                });
+                is_present.then_some(holds)
+            }
+            None if slot == NOWHERE => None,
+            _ => {
+                let value = self.in_slot(slot);
+                if value.is_missing() { None } else { Some(value.any(test)) }
+            }
         }
-        let value = self.get(field);
-        if value.is_missing() { None } else { Some(value.any(test)) }
     }
 
     /// Returns whether `field` has a value.
@@ -477,10 +489,11 @@ fn end_of_plain(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     // Sets the highest bit of the first byte that is zero, and of none before it.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let of = |byte: u8, word: u64| zeros(word ^ (ONES * u64::from(byte)));
     let (words, rest) = bytes.as_chunks();
     for (at, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        let ends = zeros(word ^ ONES * u64::from(b'"')) | zeros(word ^ ONES * u64::from(b'\\'));
+        let ends = of(b'"', word) | of(b'\\', word);
         if ends != 0 {
             return Some(8 * at + ends.trailing_zeros() as usize / 8);
         }

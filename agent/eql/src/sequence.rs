@@ -77,7 +77,7 @@ const MAX_CANDIDATES: usize = 64;
 pub(crate) enum Candidates {
     One(PartialId),
     /// From the oldest to the newest.
-    Many(Box<VecDeque<PartialId>>),
+    Many(VecDeque<PartialId>),
 }
 
 impl<R: Record> SequenceState<R> {
@@ -266,9 +266,8 @@ impl<R: Record> SequenceState<R> {
             }
             return;
         }
-        let candidates = self.pending[stage]
-            .entry(key)
-            .or_insert_with(|| Candidates::Many(Box::new(VecDeque::with_capacity(1))));
+        let candidates =
+            self.pending[stage].entry(key).or_insert_with(|| Candidates::Many(VecDeque::with_capacity(1)));
         if let Candidates::Many(ids) = candidates {
             ids.push_back(id);
             if ids.len() > MAX_CANDIDATES
@@ -330,7 +329,7 @@ impl<R: Record> SequenceState<R> {
                         stage.insert(key.clone(), Candidates::One(*id));
                     }
                     (Candidates::Many(_), Some(_)) => {
-                        stage.insert(key.clone(), Candidates::Many(Box::new(kept.into())));
+                        stage.insert(key.clone(), Candidates::Many(kept.into()));
                     }
                 }
             }
