@@ -114,6 +114,11 @@ impl Lazy {
         }
     }
 
+    /// Reads all memory that it takes; what is returned means nothing.
+    pub(crate) fn read_through(&self) -> usize {
+        self.excerpt().map_or(0, Excerpt::read_through)
+    }
+
     /// Returns what is kept to be read.
     pub fn excerpt(&self) -> Option<&Excerpt> {
         match &self.0 {

@@ -32,6 +32,9 @@ struct Span {
 /// How long the text of an excerpt is at most, in bytes.
 const MAX_TEXT: u32 = 8 << 10;
 
+/// What the capacity of a text is a multiple of, in bytes, so that the memory of one does for most others.
+const ROUNDED: usize = 512;
+
 /// How many bytes may stand between two values that are copied together: some bytes cost less than one copy more.
 const GAP: u32 = 32;
 
@@ -93,7 +96,7 @@ impl Values {
             return None;
         }
         runs.push(run);
-        let length = longest as usize;
+        let length = (longest as usize).next_multiple_of(ROUNDED);
         let mut text = memory;
         text.clear();
         if !(length..=2 * length).contains(&text.capacity()) {
@@ -143,6 +146,12 @@ impl Excerpt {
     pub fn size(&self) -> usize {
         let spans = if self.spans.spilled() { self.spans.len() * size_of::<Span>() } else { 0 };
         self.text.capacity() + spans + 2 * ALLOCATION
+    }
+
+    /// Reads all memory that it takes; what is returned means nothing.
+    pub(crate) fn read_through(&self) -> usize {
+        let text = self.text.as_bytes().iter().step_by(64).fold(0, |sum, byte| sum + usize::from(*byte));
+        text + self.spans.last().map_or(0, |span| usize::from(span.end))
     }
 
     /// Returns the memory of its text, for that of another.

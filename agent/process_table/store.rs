@@ -133,10 +133,15 @@ pub(super) struct Store {
     hasher: FxSeededState,
     /// Images that are gone and nobody has, for their memory: mostly one goes when another comes.
     spare: Vec<Arc<Process>>,
+    /// How many of the entries that go next were looked at already.
+    near: usize,
 }
 
 /// How many images' memory is kept.
 const MAX_SPARE: usize = 16;
+
+/// How many entries are looked at before the first of them goes.
+const AHEAD: usize = 16;
 
 impl fmt::Debug for Store {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,6 +166,7 @@ impl Default for Store {
             by_entity: HashTable::new(),
             hasher,
             spare: Vec::new(),
+            near: 0,
         }
     }
 }
@@ -312,7 +318,7 @@ impl Store {
             while let Some(id) = self.lists[list].first
                 && self.get(id).ended.is_some_and(&mut done)
             {
-                self.remove(id);
+                self.remove_first(id);
                 removed += 1;
             }
         }
@@ -322,8 +328,37 @@ impl Store {
     /// Removes the one process that is to go first.
     pub(super) fn evict(&mut self) {
         if let Some(id) = self.lists.iter().find_map(|list| list.first) {
-            self.remove(id);
+            self.remove_first(id);
         }
+    }
+
+    /// Removes the first entry of a list.
+    fn remove_first(&mut self, id: u32) {
+        if self.near == 0 {
+            self.look_ahead(id);
+            self.near = AHEAD;
+        }
+        self.near -= 1;
+        self.remove(id);
+    }
+
+    /// Reads what is read when an entry and those after it go. Nobody has looked at them for minutes, so their memory is
+    /// far away; to wait for that of several at once takes hardly longer than for that of one.
+    fn look_ahead(&self, first: u32) {
+        let ids = std::iter::successors(Some(first), |id| self.links[*id as usize].next).take(AHEAD);
+        let read = ids.map(|id| {
+            let Slot { instance, weight, hash } = self.slot(id);
+            let named = self.by_entity.find(*hash, |own| own.id == id).is_some();
+            let image = |version: &Version| {
+                Arc::strong_count(&version.process) + version.process.description.read_through()
+            };
+            let images: usize = instance.versions.iter().map(image).sum();
+            let of_pid = self.by_pid(instance.host, instance.pid).len();
+            let entity = usize::from(instance.entity_id.as_bytes().first().copied().unwrap_or_default());
+            weight + usize::from(named) + images + of_pid + entity
+        });
+        // Nobody wants the sum, but it must be made.
+        std::hint::black_box(read.fold(0, usize::wrapping_add));
     }
 
     fn remove(&mut self, id: u32) {
