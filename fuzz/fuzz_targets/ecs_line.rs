@@ -35,7 +35,7 @@ fuzz_target!(|line: &str| {
                 for id in document.values.fields() {
                     assert!(!document.get(id).is_missing());
                 }
-                assert_eq!(&*document.line, line);
+                assert_eq!(document.line(), line);
                 let text = serde_json::to_string(&to_json(&document)).unwrap();
                 serde_json::from_str::<serde_json::Value>(&text).unwrap();
                 for _ in 0..AGAIN {
