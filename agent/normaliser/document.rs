@@ -461,6 +461,16 @@ fn borrowed(document: &Values, field: FieldId) -> Option<&str> {
 
 /// Text as it is kept; an id that a document writes as a number is text as well.
 fn kept(document: &Values, field: FieldId) -> Option<Cow<'_, str>> {
+    match document.plain(field) {
+        Some(text) if !text.is_empty() => Some(Cow::Borrowed(cut(text, MAX_TEXT_BYTES))),
+        None if document.has(field) => kept_otherwise(document, field),
+        Some(_) | None => None,
+    }
+}
+
+/// The same, of what is no single text that is written as it is.
+#[cold]
+fn kept_otherwise(document: &Values, field: FieldId) -> Option<Cow<'_, str>> {
     match first(document, field) {
         Value::Str(text) if !text.is_empty() => Some(Cow::Borrowed(cut(text, MAX_TEXT_BYTES))),
         Value::Int(number) => Some(Cow::Owned(number.to_string())),
@@ -473,6 +483,15 @@ fn text(document: &Values, field: FieldId) -> Option<Arc<str>> {
 }
 
 fn integer(document: &Values, field: FieldId) -> Option<i64> {
+    match document.whole(field) {
+        None if document.has(field) => integer_otherwise(document, field),
+        known => known,
+    }
+}
+
+/// The same, of what is no single number that is written as one is.
+#[cold]
+fn integer_otherwise(document: &Values, field: FieldId) -> Option<i64> {
     match first(document, field) {
         Value::Int(number) => Some(number),
         Value::Str(text) => text.parse().ok(),

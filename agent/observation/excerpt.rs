@@ -115,9 +115,12 @@ impl Excerpt {
     pub fn is_of(&self, values: &Values, selection: &Selection) -> bool {
         let Some((layout, places)) = values.places() else { return false };
         let chosen = layout.chosen(selection);
+        let (own, line) = (self.text.as_bytes(), values.line().as_bytes());
         let is_same = |(span, place): (&Span, &u16)| {
-            let place = places[usize::from(*place)];
-            span.form == place.form && span.place().text(&self.text) == place.text(values.line())
+            let place = &places[usize::from(*place)];
+            let written = place.start as usize..place.end as usize;
+            span.form == place.form
+                && own.get(usize::from(span.start)..usize::from(span.end)) == line.get(written)
         };
         (Arc::ptr_eq(&self.layout, &chosen.layout) || self.layout == chosen.layout)
             && self.spans.iter().zip(&chosen.places).all(is_same)

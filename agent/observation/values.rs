@@ -223,6 +223,20 @@ impl Values {
         }
     }
 
+    /// Returns the one text of `field`, if it has no more and is written without escapes.
+    #[inline]
+    pub fn plain(&self, field: FieldId) -> Option<&str> {
+        let place = self.places.get(self.layout.place(field)?)?;
+        (place.form == Form::Text).then(|| place.text(&self.line))
+    }
+
+    /// Returns the one number of `field`, if it has no more and that is a whole one of at most 18 digits.
+    #[inline]
+    pub fn whole(&self, field: FieldId) -> Option<i64> {
+        let place = self.places.get(self.layout.place(field)?)?;
+        (place.form == Form::Integer).then(|| place.integer(&self.line))
+    }
+
     #[inline]
     fn in_slot(&self, slot: u16) -> Value<'_> {
         match self.places.get(usize::from(slot)) {
