@@ -21,6 +21,8 @@ pub(crate) struct FieldLookup<B> {
     present: B,
     /// What is found by values, by their fingerprints.
     equal: Option<Lookup<B, Table<Set>>>,
+    /// Whether that is all that anybody asks for.
+    only_equal: bool,
     /// By how values begin.
     heads: Option<Lookup<B, Heads>>,
     /// By parts of values, with each stride by itself.
@@ -53,6 +55,20 @@ impl<B: Bits> FieldLookup<B> {
     /// Adds to `hits` who finds in the field's values what it asks for, of those that are left.
     #[inline]
     pub(crate) fn find<R: Record>(&self, record: &R, left: &B, hits: &mut B) {
+        match &self.equal {
+            // Of most fields nobody asks anything else.
+            Some(Lookup { by: equal, .. }) if self.only_equal => {
+                record.any(self.field, |value| {
+                    let found = fingerprint(value).and_then(|fingerprint| equal.get(fingerprint));
+                    found.into_iter().for_each(|found| found.add_to(hits));
+                    false
+                });
+            }
+            _ => self.find_in_all_ways(record, left, hits),
+        }
+    }
+
+    fn find_in_all_ways<R: Record>(&self, record: &R, left: &B, hits: &mut B) {
         let equal = Lookup::asked(&self.equal, left);
         let heads = Lookup::asked(&self.heads, left);
         let searches = self.searches.each_ref().map(|search| Lookup::asked(search, left));
@@ -151,6 +167,10 @@ impl Asked {
             field: self.field,
             asking: B::of(self.asking.iter(), room),
             present: B::of(self.present.iter(), room),
+            only_equal: equal.is_some()
+                && self.present.is_empty()
+                && heads.is_none()
+                && searches.iter().all(Option::is_none),
             equal,
             heads,
             searches,

@@ -1,5 +1,7 @@
 //! Where partial matches are kept: bounded in bytes, the least recently advanced out first.
 
+use std::ops::Deref;
+
 use crate::key::Key;
 use crate::record::Record;
 
@@ -11,11 +13,47 @@ pub(crate) struct Partial<R> {
     /// The step that its last event satisfied.
     pub(crate) stage: usize,
     pub(crate) key: Key,
-    pub(crate) events: Vec<R>,
+    pub(crate) events: Events<R>,
     /// The time of the first event.
     pub(crate) first: i64,
     /// The time of the last event.
     pub(crate) last: i64,
+}
+
+/// The events of a partial, in order, at least one. Most partials never have more, which takes no memory elsewhere.
+#[derive(Debug)]
+pub(crate) enum Events<R> {
+    One([R; 1]),
+    Several(Vec<R>),
+}
+
+impl<R> Events<R> {
+    /// Returns one more event and those before it.
+    pub(crate) fn and(self, event: R) -> Vec<R> {
+        match self {
+            Events::One([first]) => vec![first, event],
+            Events::Several(mut events) => {
+                events.push(event);
+                events
+            }
+        }
+    }
+
+    fn push(&mut self, event: R) {
+        let events = std::mem::replace(self, Events::Several(Vec::new()));
+        *self = Events::Several(events.and(event));
+    }
+}
+
+impl<R> Deref for Events<R> {
+    type Target = [R];
+
+    fn deref(&self) -> &[R] {
+        match self {
+            Events::One(event) => event,
+            Events::Several(events) => events,
+        }
+    }
 }
 
 /// Names a partial in a [`Store`]; a partial keeps its id while it advances.

@@ -20,9 +20,8 @@ const WINDOW: usize = LEAST_PART;
 /// not cost a comparison of any length each time.
 const COMPARED: usize = 32;
 
-/// How many hashes of windows a [`Filter`] tells apart: where a hundred texts are looked for, one window in some hundred
-/// hits by chance. It is 8 KiB for each search.
-const ROOM: usize = 1 << 16;
+/// How many hashes a [`Filter`] tells apart for each window that is looked for: one in so many others hits by chance.
+const ROOM: usize = 64;
 
 /// How far it may be from one place that is looked at to the next, in bytes.
 pub(crate) const STRIDES: [usize; 3] = [1, 2, 4];
@@ -55,7 +54,12 @@ struct Part {
 
 /// A bit for each hash of a window: whether one of the texts has such a window.
 #[derive(Debug)]
-struct Filter(Box<[u64; ROOM / 64]>);
+struct Filter {
+    /// A power of two of words.
+    words: Box<[u64]>,
+    /// How far a window is shifted, mixed, to be a hash.
+    shift: u32,
+}
 
 impl Search {
     /// Returns the longest stride at which a text is found: it has as many windows as that.
@@ -70,7 +74,7 @@ impl Search {
         for (text, _) in texts.clone() {
             windows(text.as_bytes()).for_each(|window| *popularity.entry(window).or_default() += 1);
         }
-        let mut filter = Filter(Box::new([0; ROOM / 64]));
+        let mut filter = Filter::new(stride * texts.clone().count());
         let mut parts = Parts::default();
         for (text, found) in texts {
             let bytes = text.as_bytes();
@@ -191,15 +195,27 @@ fn compared(text: &[u8]) -> Box<[u8]> {
 }
 
 impl Filter {
+    /// Makes one for so many windows.
+    fn new(windows: usize) -> Self {
+        // A window has 24 bits to tell it by.
+        let room = (windows * ROOM).next_power_of_two().clamp(1 << 10, 1 << 20);
+        Filter { words: vec![0; room / 64].into(), shift: u32::BITS - room.trailing_zeros() }
+    }
+
     fn add(&mut self, window: u32) {
-        let hash = hash(window);
-        self.0[hash / 64] |= 1 << (hash % 64);
+        let hash = self.hash(window);
+        self.words[hash / 64] |= 1 << (hash % 64);
     }
 
     #[inline]
     fn has(&self, window: u32) -> bool {
-        let hash = hash(window);
-        self.0[hash / 64] >> (hash % 64) & 1 == 1
+        let hash = self.hash(window);
+        self.words[(hash / 64) & (self.words.len() - 1)] >> (hash % 64) & 1 == 1
+    }
+
+    #[inline]
+    fn hash(&self, window: u32) -> usize {
+        (window.wrapping_mul(0x9e37_79b1) >> self.shift) as usize
     }
 }
 
@@ -207,11 +223,6 @@ impl Filter {
 const WINDOW_BITS: u32 = 0xff_ffff;
 /// A bit that is set in every lower-case letter makes the case alike, and a few other characters.
 const CASE: u32 = 0x20_2020;
-
-#[inline]
-fn hash(window: u32) -> usize {
-    (window.wrapping_mul(0x9e37_79b1) >> (u32::BITS - ROOM.trailing_zeros())) as usize
-}
 
 #[inline]
 fn window(bytes: &[u8]) -> u32 {

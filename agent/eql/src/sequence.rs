@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use crate::compile::{SequencePlan, TermPlan};
 use crate::key::{Key, KeyMap, keys};
-use crate::partial::{Partial, PartialId, Store};
+use crate::partial::{Events, Partial, PartialId, Store};
 use crate::predicate::Context;
 use crate::record::Record;
 use crate::sightings::Sightings;
@@ -154,7 +154,7 @@ impl<R: Record> SequenceState<R> {
             sequence: self.index,
             stage: 0,
             key,
-            events: vec![record.clone()],
+            events: Events::One([record.clone()]),
             first: time,
             last: time,
         };
@@ -234,8 +234,7 @@ impl<R: Record> SequenceState<R> {
                 counters.expired += 1;
             } else if step == self.pending.len() {
                 let Some(partial) = store.remove(id) else { continue };
-                let mut events = partial.events;
-                events.push(record.clone());
+                let events = partial.events.and(record.clone());
                 complete.push(Complete { key: partial.key, events });
             } else if !self.keeps_all[step] && self.is_newer(step, key, time, store) {
                 store.remove(id);

@@ -174,6 +174,7 @@ impl Clause {
 }
 
 /// Returns the fingerprint of a single value: equal values have the same one. `None` is equal to no constant.
+#[inline]
 pub(crate) fn fingerprint(value: Value<'_>) -> Option<u64> {
     match value {
         Value::Str(text) => Some(text_fingerprint(text)),
@@ -185,6 +186,7 @@ pub(crate) fn fingerprint(value: Value<'_>) -> Option<u64> {
 }
 
 /// Returns a number that texts which are equal in some case have in common; others have it seldom.
+#[inline]
 pub(crate) fn text_fingerprint(text: &str) -> u64 {
     // A character that is not ASCII may fold to one that is: the Kelvin sign is a k.
     ascii_fingerprint(text.as_bytes()).unwrap_or_else(|| folded_fingerprint(folded(text).as_bytes()))
