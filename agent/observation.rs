@@ -4,6 +4,7 @@
 //! [`Observation`]; the [normaliser](crate::normaliser) turns it into an [`Event`](crate::event::Event).
 
 mod excerpt;
+mod place;
 mod values;
 
 use std::borrow::Cow;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 use eql::{FieldId, Value};
 
 pub use excerpt::{Excerpt, Selection};
+pub(crate) use place::{Form, Place};
 pub use values::Values;
-pub(crate) use values::{Form, Layout, MAX_PLACES, Place, Reused};
+pub(crate) use values::{Layout, MAX_PLACES, Reused};
 
 use crate::event::Network;
 

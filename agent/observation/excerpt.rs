@@ -6,7 +6,8 @@ use std::sync::Arc;
 use eql::FieldId;
 use smallvec::SmallVec;
 
-use super::values::{Form, Layout, Place, Values};
+use super::place::{Form, Place};
+use super::values::{Layout, Values};
 use crate::schema::FIELDS;
 
 /// Values of some fields of a document, as they are written there.

@@ -1,0 +1,204 @@
+//! Where values stand in a line of JSON, and how they are read there.
+
+use eql::{Scalar, Value};
+
+/// Where a value stands in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The node of its path, in whoever's paths were looked for.
+    pub(crate) node: u32,
+    /// The first byte; of text, behind the quotation mark.
+    pub(crate) start: u32,
+    /// The byte behind the last.
+    pub(crate) end: u32,
+    /// How it is written.
+    pub(crate) form: Form,
+}
+
+/// How a value is written. `null` is nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Text that stands for itself.
+    Text,
+    /// Text with escapes.
+    Escaped,
+    /// A whole number of at most 18 digits; not `-0`.
+    Integer,
+    /// Any other number.
+    Number,
+    /// `true` or `false`.
+    Boolean(bool),
+    /// An array, in its brackets, of values that are none of objects.
+    List,
+    /// Such an array in which there are escapes, or numbers that are no [`Form::Integer`].
+    DoubtfulList,
+    /// It stands nowhere.
+    Made,
+}
+
+impl Place {
+    /// Returns whether its value can be read: it has no half of a surrogate pair, no number beyond the range of floats.
+    pub(crate) fn is_readable(&self, line: &str) -> bool {
+        match self.form {
+            Form::Escaped => self.unescaped(line).is_some(),
+            Form::Number => number(self.text(line)).is_some(),
+            Form::DoubtfulList => self.elements(line).all(|element| element.is_readable(line)),
+            _ => true,
+        }
+    }
+
+    /// Returns the same place in a text in which it is `by` bytes further on.
+    pub(crate) fn moved(self, by: u32) -> Self {
+        Place { start: self.start + by, end: self.end + by, ..self }
+    }
+
+    /// Returns the text between its ends.
+    #[inline]
+    pub(crate) fn text<'l>(&self, line: &'l str) -> &'l str {
+        line.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// Returns its text without escapes; `None` if it is none, such as half a surrogate pair.
+    pub(crate) fn unescaped(&self, line: &str) -> Option<String> {
+        let quoted = line.get((self.start as usize).checked_sub(1)?..=self.end as usize)?;
+        serde_json::from_str(quoted).ok()
+    }
+
+    /// Returns the value that stands there as it is meant.
+    #[inline(never)]
+    pub(super) fn plain<'l>(&self, line: &'l str) -> Value<'l> {
+        match self.form {
+            Form::Text => Value::Str(self.text(line)),
+            Form::Boolean(value) => Value::Bool(value),
+            Form::Integer | Form::Number => self.number(line),
+            Form::Escaped | Form::List | Form::DoubtfulList | Form::Made => Value::Missing,
+        }
+    }
+
+    fn number(&self, line: &str) -> Value<'static> {
+        match self.form {
+            Form::Integer => Value::Int(self.integer(line)),
+            _ => number(self.text(line)).unwrap_or_default(),
+        }
+    }
+
+    /// Returns the value of a [`Form::Integer`].
+    pub(crate) fn integer(&self, line: &str) -> i64 {
+        let text = self.text(line).as_bytes();
+        let (negative, digits) = match text.split_first() {
+            Some((b'-', digits)) => (true, digits),
+            _ => (false, text),
+        };
+        let value =
+            digits.iter().fold(0i64, |sum, byte| sum.wrapping_mul(10).wrapping_add(i64::from(byte & 0xf)));
+        if negative { -value } else { value }
+    }
+
+    /// Appends its value, or those of a list.
+    pub(super) fn read(&self, line: &str, values: &mut Vec<Scalar>) {
+        match self.form {
+            Form::Text => values.push(Scalar::from(self.text(line))),
+            Form::Escaped => values.extend(self.unescaped(line).map(|text| Scalar::from(text.as_str()))),
+            Form::Integer | Form::Number => values.extend(self.number(line).to_scalar()),
+            Form::Boolean(value) => values.push(Scalar::Bool(value)),
+            Form::List | Form::DoubtfulList => {
+                for element in self.elements(line) {
+                    element.read(line, values);
+                }
+            }
+            Form::Made => {}
+        }
+    }
+
+    /// Returns the places of what is in an array, which is JSON; arrays in it are no more than what they hold.
+    pub(crate) fn elements(&self, line: &str) -> impl Iterator<Item = Place> {
+        let bytes = line.as_bytes();
+        let (mut at, end) = (self.start as usize, (self.end as usize).min(bytes.len()));
+        let node = self.node;
+        std::iter::from_fn(move || {
+            loop {
+                let start = at;
+                if start >= end {
+                    return None;
+                }
+                at += 1;
+                let place = |start: usize, end: usize, form| {
+                    Some(Place { node, start: start as u32, end: end as u32, form })
+                };
+                match bytes[start] {
+                    b'"' => {
+                        let mut form = Form::Text;
+                        loop {
+                            at += end_of_plain(bytes.get(at..)?)? + 1;
+                            if bytes[at - 1] == b'"' {
+                                return place(start + 1, at - 1, form);
+                            }
+                            form = Form::Escaped;
+                            at += 1;
+                        }
+                    }
+                    b't' => {
+                        at += 3;
+                        return place(start, at, Form::Boolean(true));
+                    }
+                    b'f' => {
+                        at += 4;
+                        return place(start, at, Form::Boolean(false));
+                    }
+                    b'n' => at += 3,
+                    b'-' | b'0'..=b'9' => {
+                        let is_part =
+                            |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+                        at += bytes.get(at..end)?.iter().take_while(|byte| is_part(byte)).count();
+                        return place(start, at, Form::Number);
+                    }
+                    _ => {}
+                }
+            }
+        })
+    }
+}
+
+/// Returns where the first quotation mark or backslash stands. Texts in lists are short: they are passed over by words,
+/// which takes less than calling a search that is made for long ones.
+fn end_of_plain(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // Sets the highest bit of the first byte that is zero, and of none before it.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let of = |byte: u8, word: u64| zeros(word ^ (ONES * u64::from(byte)));
+    let (words, rest) = bytes.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let ends = of(b'"', word) | of(b'\\', word);
+        if ends != 0 {
+            return Some(8 * at + ends.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    Some(8 * words.len() + at)
+}
+
+/// Reads JSON's number, as a float where it is no `i64`; `None` if it is beyond the range of floats.
+fn number(text: &str) -> Option<Value<'static>> {
+    let number: serde_json::Number = serde_json::from_str(text).ok()?;
+    number.as_i64().map(Value::Int).or_else(|| number.as_f64().map(Value::Float))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_ends_at_the_first_quote_or_backslash() {
+        // The neighbours of both in ASCII, what has their low bits, and what borrows from the byte before it.
+        let others =
+            ["", "a", "!", "#!#", "[]", "\u{a2}\u{dc}", "\0\u{1}", "0123456789abcdef", "!!!!!!!#######"];
+        for text in others.iter().flat_map(|one| others.iter().map(move |other| format!("{one}{other}"))) {
+            for ending in ["", "\"", "\\", "\"\\", "!\"", "\"!\\0123456", "\\\"0123456789"] {
+                let bytes = [text.as_bytes(), ending.as_bytes()].concat();
+                let first = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+                assert_eq!(end_of_plain(&bytes), first, "{text:?} {ending:?}");
+            }
+        }
+    }
+}
