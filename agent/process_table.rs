@@ -34,7 +34,7 @@ pub use accounts::Accounts;
 pub use image::{MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, entity_id};
 pub(crate) use image::{cut, file_name};
 use recorded::Described;
-pub use recorded::{Another, Change, Lineage, Recorded};
+pub use recorded::{Change, DescribedProcess, Lineage, Recorded};
 
 /// How many processes are kept.
 pub const MAX_PROCESSES: usize = 16_384;

@@ -175,13 +175,17 @@ pub const fn id(path: &str) -> FieldId {
     panic!("no such field in the sensor's table");
 }
 
-/// Returns for each of [`FIELDS`] whether it is among `fields`, while compiling.
-pub(crate) const fn among(fields: &[FieldId]) -> [bool; FIELDS.len()] {
+/// Returns for each of [`FIELDS`] whether it is in one of `lists`, while compiling.
+pub(crate) const fn among(lists: &[&[FieldId]]) -> [bool; FIELDS.len()] {
     let mut among = [false; FIELDS.len()];
-    let mut index = 0;
-    while index < fields.len() {
-        among[fields[index].0 as usize] = true;
-        index += 1;
+    let mut list = 0;
+    while list < lists.len() {
+        let mut index = 0;
+        while index < lists[list].len() {
+            among[lists[list][index].0 as usize] = true;
+            index += 1;
+        }
+        list += 1;
     }
     among
 }

@@ -11,7 +11,7 @@ use crate::event::{
 use crate::observation::{Selection, Values};
 use crate::package::Identity;
 use crate::process_table::{
-    Another, Change, Lineage, MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, Recorded, cut,
+    Change, DescribedProcess, Lineage, MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, Recorded, cut,
     file_name,
 };
 use crate::{package, schema, timestamp};
@@ -146,7 +146,7 @@ pub(super) fn named_process(document: &Values) -> NamedProcess<'_> {
 pub(super) fn recorded(document: &Values) -> Option<Recorded<'_>> {
     Some(Recorded {
         change: change(document),
-        process: Another {
+        process: DescribedProcess {
             pid: number(document, PID)?,
             entity_id: kept(document, ENTITY_ID),
             executable: kept(document, EXECUTABLE),
@@ -176,44 +176,15 @@ fn lineage(document: &Values) -> Lineage {
 
 /// The process that a document is about.
 static PROCESS: Reader = Reader {
-    fields: Selection::new(
-        0,
-        schema::among(&[
-            EXECUTABLE,
-            NAME,
-            ARGS,
-            ARGS_COUNT,
-            COMMAND_LINE,
-            WORKING_DIRECTORY,
-            SCRIPT,
-            TTY,
-            GROUP_LEADER,
-            SESSION_LEADER,
-            SIGNED,
-            TRUSTED,
-            SIGNING_ID,
-            TEAM_ID,
-            CDHASH,
-            FLAGS,
-            PLATFORM_BINARY,
-            USER_ID,
-            USER_NAME,
-            USER_REAL_ID,
-            USER_REAL_NAME,
-            GROUP_ID,
-            GROUP_NAME,
-            GROUP_REAL_ID,
-            GROUP_REAL_NAME,
-        ]),
-    ),
+    fields: Selection::new(0, schema::among(&[COPIED, JUDGED])),
     describe: describe_process,
     executable: EXECUTABLE,
     name: NAME,
-    copied: &COPIED,
+    copied: &schema::among(&[COPIED]),
 };
 
-/// What [`describe_process`] takes as it stands there. The rest is made of several fields, or of others.
-static COPIED: [bool; schema::FIELDS.len()] = schema::among(&[
+/// What [`describe_process`] takes as it stands there.
+const COPIED: &[FieldId] = &[
     EXECUTABLE,
     ARGS,
     COMMAND_LINE,
@@ -234,7 +205,10 @@ static COPIED: [bool; schema::FIELDS.len()] = schema::among(&[
     GROUP_NAME,
     GROUP_REAL_ID,
     GROUP_REAL_NAME,
-]);
+];
+
+/// What it makes a description of along with others: a process may have one of these though its document has not.
+const JUDGED: &[FieldId] = &[NAME, ARGS_COUNT, SIGNED, TRUSTED, FLAGS, PLATFORM_BINARY];
 
 /// A description has none: the status stays in the document.
 const SIGNATURE_STATUS: FieldId = schema::id("process.code_signature.status");
@@ -243,7 +217,7 @@ const SIGNATURE_STATUS: FieldId = schema::id("process.code_signature.status");
 static PARENT: Reader = Reader {
     fields: Selection::new(
         1,
-        schema::among(&[
+        schema::among(&[&[
             PARENT_EXECUTABLE,
             PARENT_NAME,
             PARENT_ARGS,
@@ -252,7 +226,7 @@ static PARENT: Reader = Reader {
             PARENT_TRUSTED,
             PARENT_SIGNING_ID,
             PARENT_TEAM_ID,
-        ]),
+        ]]),
     ),
     describe: describe_parent,
     executable: PARENT_EXECUTABLE,
@@ -262,7 +236,7 @@ static PARENT: Reader = Reader {
 
 /// The process that is responsible for it.
 static EFFECTIVE: Reader = Reader {
-    fields: Selection::new(2, schema::among(&[EFFECTIVE_EXECUTABLE, EFFECTIVE_NAME])),
+    fields: Selection::new(2, schema::among(&[&[EFFECTIVE_EXECUTABLE, EFFECTIVE_NAME]])),
     describe: |document| DescriptionParts {
         name: kept(document, EFFECTIVE_NAME),
         executable: kept(document, EFFECTIVE_EXECUTABLE),
@@ -280,11 +254,11 @@ fn another<'d>(
     entity_id: FieldId,
     reader: &'static Reader,
     is_host: fn(&Values) -> bool,
-) -> Option<Another<'d>> {
+) -> Option<DescribedProcess<'d>> {
     let (pid, entity_id) = (number(values, pid).unwrap_or_default(), kept(values, entity_id));
     let (executable, name) = (kept(values, reader.executable), kept(values, reader.name));
     let is_known = pid != 0 || entity_id.is_some() || name.is_some() || executable.is_some();
-    is_known.then_some(Another { pid, entity_id, executable, name, values, reader, is_host })
+    is_known.then_some(DescribedProcess { pid, entity_id, executable, name, values, reader, is_host })
 }
 
 fn describe_process(document: &Values) -> DescriptionParts<'_> {

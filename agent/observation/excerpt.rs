@@ -12,8 +12,8 @@ use crate::schema::FIELDS;
 
 /// Values of some fields of a document, as they are written there.
 ///
-/// Thousands are kept, one for each process, and each but once read again: so they are small, and what is read of them is
-/// made anew each time.
+/// Thousands are kept, one for each process, and of most nothing is ever read: so they are small, and what is read of one
+/// is made anew each time.
 #[derive(Clone, Debug, Default)]
 pub struct Excerpt {
     /// What was written, one value behind the other, and what stood between those that lay close together.

@@ -22,7 +22,7 @@ pub struct Recorded<'d> {
     /// What happened.
     pub change: Change,
     /// The process.
-    pub process: Another<'d>,
+    pub process: DescribedProcess<'d>,
     /// Its pidversion.
     pub pidversion: Option<u32>,
     /// When it was forked, nanoseconds since 1970.
@@ -32,9 +32,9 @@ pub struct Recorded<'d> {
     /// Reads the rest, which is asked for where the process has a new image.
     pub lineage: fn(&Values) -> Lineage,
     /// The parent, as far as the document describes it.
-    pub parent: Option<Another<'d>>,
+    pub parent: Option<DescribedProcess<'d>>,
     /// The responsible process, as far as the document describes it.
-    pub effective_parent: Option<Another<'d>>,
+    pub effective_parent: Option<DescribedProcess<'d>>,
 }
 
 /// What a document says of a process and where that comes from.
@@ -54,7 +54,7 @@ pub struct Lineage {
 
 /// A process of which a document says something.
 #[derive(Debug)]
-pub struct Another<'d> {
+pub struct DescribedProcess<'d> {
     /// `pid`, else 0.
     pub pid: u32,
     /// `entity_id`.
@@ -84,7 +84,7 @@ pub enum Change {
     None,
 }
 
-impl Another<'_> {
+impl DescribedProcess<'_> {
     /// Returns whether it is an installer host.
     fn is_installer_host(&self) -> bool {
         (self.is_host)(self.values)
@@ -129,7 +129,7 @@ impl Process {
         same(executable, Lazy::executable) && same(name, Lazy::name)
     }
 
-    fn is_called(&self, other: &Another<'_>) -> bool {
+    fn is_called(&self, other: &DescribedProcess<'_>) -> bool {
         self.agrees(other.executable.as_deref(), other.name.as_deref())
     }
 }
@@ -289,7 +289,7 @@ impl ProcessTable {
     fn recorded_parent(
         &mut self,
         host: HostRef<'_>,
-        parent: Option<&Another<'_>>,
+        parent: Option<&DescribedProcess<'_>>,
         order: i64,
     ) -> Option<Parent> {
         let parent = parent?;
@@ -322,7 +322,7 @@ impl Default for Described {
 
 impl Described {
     /// Returns the process, which is the same for all documents of one layout that say the same of it.
-    fn get(&mut self, another: &Another<'_>) -> Parent {
+    fn get(&mut self, another: &DescribedProcess<'_>) -> Parent {
         let texts = [&another.entity_id, &another.executable, &another.name].map(Option::as_deref);
         let hash = FxBuildHasher.hash_one((another.pid, another.values.layout_address(), texts));
         let [first, second] = &mut self.0[hash as usize % (MAX_DESCRIBED / 2)];
@@ -341,7 +341,7 @@ impl Described {
 
 impl Process {
     /// Returns whether it is known from a document that said the same of it, and no more than that.
-    fn is_described_by(&self, another: &Another<'_>) -> bool {
+    fn is_described_by(&self, another: &DescribedProcess<'_>) -> bool {
         self.pid == another.pid
             && *self.entity_id == *another.entity_id.as_deref().unwrap_or_default()
             && self.description.is_of(another.values, another.reader)

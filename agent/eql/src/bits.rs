@@ -9,15 +9,9 @@ pub(crate) type Block = [u64; 4];
 pub(crate) const BLOCK_BITS: usize = 64 * 4;
 
 /// A bit set of numbers below one that is known when it is made. All that are combined are of the same size.
-pub(crate) trait Bits: Clone + Debug {
+pub(crate) trait Bits: AsRef<[Block]> + AsMut<[Block]> + Clone + Debug {
     /// Makes an empty set that has room for so many numbers.
     fn empty(numbers: usize) -> Self;
-
-    /// Returns the bits.
-    fn blocks(&self) -> &[Block];
-
-    /// Returns the bits.
-    fn blocks_mut(&mut self) -> &mut [Block];
 
     /// Makes a set of numbers that has room for `room`.
     fn of<'n>(numbers: impl Iterator<Item = &'n u32>, room: usize) -> Self {
@@ -29,26 +23,26 @@ pub(crate) trait Bits: Clone + Debug {
     /// Says whether a number is in the set.
     fn put(&mut self, number: u32, is_in: bool) {
         let bit = 1 << (number % 64);
-        let word = &mut self.blocks_mut().as_flattened_mut()[number as usize / 64];
+        let word = &mut self.as_mut().as_flattened_mut()[number as usize / 64];
         *word = if is_in { *word | bit } else { *word & !bit };
     }
 
     /// Takes all numbers out.
     #[inline]
     fn clear(&mut self) {
-        self.blocks_mut().fill(Block::default());
+        self.as_mut().fill(Block::default());
     }
 
     /// Becomes what another is.
     #[inline]
     fn copy(&mut self, other: &Self) {
-        self.blocks_mut().copy_from_slice(other.blocks());
+        self.as_mut().copy_from_slice(other.as_ref());
     }
 
     /// Adds what another has.
     #[inline]
     fn add(&mut self, other: &Self) {
-        for (own, other) in self.blocks_mut().iter_mut().zip(other.blocks()) {
+        for (own, other) in self.as_mut().iter_mut().zip(other.as_ref()) {
             *own = std::array::from_fn(|at| own[at] | other[at]);
         }
     }
@@ -57,7 +51,7 @@ pub(crate) trait Bits: Clone + Debug {
     #[inline]
     fn keep(&mut self, asking: &Self, hits: &Self) -> bool {
         let mut any = 0;
-        for ((own, asking), hits) in self.blocks_mut().iter_mut().zip(asking.blocks()).zip(hits.blocks()) {
+        for ((own, asking), hits) in self.as_mut().iter_mut().zip(asking.as_ref()).zip(hits.as_ref()) {
             *own = std::array::from_fn(|at| own[at] & (!asking[at] | hits[at]));
             any |= own.iter().fold(0, |any, word| any | word);
         }
@@ -67,7 +61,7 @@ pub(crate) trait Bits: Clone + Debug {
     /// Returns whether a number is in both.
     #[inline]
     fn meets(&self, other: &Self) -> bool {
-        self.blocks().iter().zip(other.blocks()).any(|(own, other)| {
+        self.as_ref().iter().zip(other.as_ref()).any(|(own, other)| {
             let words = own.iter().zip(other).fold(0, |both, (own, other)| both | (own & other));
             words != 0
         })
@@ -76,7 +70,7 @@ pub(crate) trait Bits: Clone + Debug {
     /// Calls `each` with every number, in order.
     #[inline]
     fn for_each(&self, mut each: impl FnMut(u32)) {
-        for (at, word) in (0..).zip(self.blocks().as_flattened()) {
+        for (at, word) in (0..).zip(self.as_ref().as_flattened()) {
             let mut rest = *word;
             while rest != 0 {
                 each(at * 64 + rest.trailing_zeros());
@@ -97,31 +91,11 @@ impl Bits for Narrow {
         debug_assert!(numbers <= BLOCK_BITS);
         Narrow::default()
     }
-
-    #[inline]
-    fn blocks(&self) -> &[Block] {
-        self
-    }
-
-    #[inline]
-    fn blocks_mut(&mut self) -> &mut [Block] {
-        self
-    }
 }
 
 impl Bits for Wide {
     fn empty(numbers: usize) -> Self {
         vec![Block::default(); numbers.div_ceil(BLOCK_BITS)].into()
-    }
-
-    #[inline]
-    fn blocks(&self) -> &[Block] {
-        self
-    }
-
-    #[inline]
-    fn blocks_mut(&mut self) -> &mut [Block] {
-        self
     }
 }
 
@@ -148,7 +122,7 @@ impl Set {
     #[inline]
     pub(crate) fn add_to(&self, bits: &mut impl Bits) {
         for (at, word) in &self.0 {
-            bits.blocks_mut().as_flattened_mut()[*at as usize] |= word;
+            bits.as_mut().as_flattened_mut()[*at as usize] |= word;
         }
     }
 }
