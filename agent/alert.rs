@@ -236,7 +236,7 @@ fn rule_object(rule: &Rule) -> Json {
 
 /// `descendant` where all matched processes share one install session.
 fn relation(events: &[&Event]) -> &'static str {
-    let session = |event: &&Event| event.process.as_ref()?.package.as_ref().map(|p| p.session.clone());
+    let session = |event: &&Event| event.process()?.package.as_ref().map(|p| p.session.clone());
     let mut sessions = events.iter().map(session);
     let first = sessions.next().flatten();
     match first {
@@ -247,22 +247,22 @@ fn relation(events: &[&Event]) -> &'static str {
 
 /// The process of an event with its ancestors, the root first, before them the responsible process.
 fn process_tree(event: &Event, lookup: &mut dyn FnMut(&str) -> Option<Arc<Process>>) -> Vec<Json> {
-    let Some(process) = &event.process else { return Vec::new() };
+    let Some(process) = event.process() else { return Vec::new() };
     let mut ancestors: Vec<Arc<Process>> = Vec::new();
     for (index, entity) in process.ancestry.iter().take(MAX_TREE).enumerate() {
         let Some(entity) = entity.as_str() else { continue };
-        let own_parent = event.parent.clone().filter(|parent| index == 0 && *parent.entity_id == *entity);
+        let own_parent = event.parent().cloned().filter(|parent| index == 0 && *parent.entity_id == *entity);
         let found = own_parent
             .or_else(|| lookup(entity))
             .unwrap_or_else(|| Arc::new(Process { entity_id: entity.into(), ..Process::default() }));
         ancestors.push(found);
     }
     if ancestors.is_empty() {
-        ancestors.extend(event.parent.clone());
+        ancestors.extend(event.parent().cloned());
     }
     let responsible = event
-        .effective_parent
-        .iter()
+        .effective_parent()
+        .into_iter()
         .filter(|responsible| !ancestors.iter().any(|ancestor| ancestor.entity_id == responsible.entity_id))
         .map(|process| (process, "responsible"));
     responsible

@@ -161,7 +161,7 @@ impl LeftOut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{DescriptionParts, Fields, Process};
+    use crate::event::{DescriptionParts, Fields, Process, Who};
     use crate::rule::{Content, builtin};
 
     const SECOND: i64 = 1_000_000_000;
@@ -179,7 +179,8 @@ mod tests {
         let description = DescriptionParts { executable, ..DescriptionParts::default() };
         let process = Process { description: description.into(), ..Process::default() };
         let time = second * SECOND;
-        Event::new(Fields { time, order: time, process: Some(Arc::new(process)), ..Fields::default() })
+        let who = Who { process: Some(Arc::new(process)), ..Who::default() };
+        Event::new(Fields { time, order: time, ..Fields::default() }, who)
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod description;
 mod invocation;
 mod process;
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use eql::{FieldId, Record, Scalar, Value};
@@ -12,7 +13,7 @@ pub use self::description::{CodeSignature, Description, DescriptionParts, User};
 pub use self::invocation::{ArgsParts, Invocation, InvocationParts, KeptArgs};
 pub use self::process::{Lazy, Process, Reader};
 use crate::observation::Document;
-use crate::{schema, timestamp};
+use crate::{normaliser, schema, timestamp};
 
 /// One event. A clone is a reference count.
 #[derive(Clone, Debug)]
@@ -21,7 +22,34 @@ pub struct Event(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     fields: Fields,
+    who: OnceLock<Who>,
+    /// Who is asked for that, if it is not known yet.
+    attribution: Option<Arc<dyn Attribute>>,
     dates: Dates,
+}
+
+/// Whose an event is.
+#[derive(Clone, Debug, Default)]
+pub struct Who {
+    /// `process.*`: the image at the time of the event (for an exec the new one, for a fork the child).
+    pub process: Option<Arc<Process>>,
+    /// `process.parent.*`: the image that the message's own parent token names.
+    pub parent: Option<Arc<Process>>,
+    /// `process.Ext.effective_parent.*`: the responsible process, absent where a process is its own.
+    pub effective_parent: Option<Arc<Process>>,
+    /// `vedette.attribution`, where the process of a flow was looked up.
+    pub attribution: Option<Attribution>,
+}
+
+/// Says whose an event is, when somebody first asks for what its document does not say itself: of most nobody ever does.
+pub(crate) trait Attribute: fmt::Debug + Send + Sync {
+    /// Returns whose `event` is. To be asked only of the event that was made last; whoever keeps an event is told before
+    /// the next is made.
+    fn who(&self, event: &Fields) -> Who;
+
+    /// Returns whether `event` is of a process's new image of which nothing is known but what the event's own document
+    /// says.
+    fn is_described(&self, event: &Fields) -> bool;
 }
 
 /// The event's dates as text, written when a rule or an alert first asks for them: most events never are.
@@ -49,18 +77,10 @@ pub struct Fields {
     pub sequence: Option<u64>,
     /// `host.*`.
     pub host: Arc<Host>,
-    /// `process.*`: the image at the time of the event (for an exec the new one, for a fork the child).
-    pub process: Option<Arc<Process>>,
-    /// `process.parent.*`: the image that the message's own parent token names.
-    pub parent: Option<Arc<Process>>,
-    /// `process.Ext.effective_parent.*`: the responsible process, absent where a process is its own.
-    pub effective_parent: Option<Arc<Process>>,
     /// `process.exit_code`, for an exit.
     pub exit_code: Option<i64>,
     /// `network.*`, `source.*`, `destination.*`, for live flows; a recorded flow has a document.
     pub network: Option<Box<Network>>,
-    /// `vedette.attribution`, where the process of a flow was looked up.
-    pub attribution: Option<Attribution>,
     /// `vedette.loss.*`; the process is then the busiest one that is responsible for others.
     pub loss: Option<Loss>,
     /// The ECS document that the event was read from.
@@ -77,12 +97,8 @@ impl Fields {
             action: Action::default(),
             sequence: None,
             host,
-            process: None,
-            parent: None,
-            effective_parent: None,
             exit_code: None,
             network: None,
-            attribution: None,
             loss: None,
             document: None,
         }
@@ -224,18 +240,70 @@ pub struct Network {
 
 impl Event {
     /// Makes an event.
-    pub fn new(fields: Fields) -> Self {
-        Event(Arc::new(Inner { fields, dates: Dates::default() }))
+    pub fn new(fields: Fields, who: Who) -> Self {
+        Event(Arc::new(Inner { fields, who: who.into(), attribution: None, dates: Dates::default() }))
     }
 
     /// Makes an event in the memory of `last`, the one that was made so before, if nobody has kept that.
-    pub(crate) fn renewed(last: &mut Option<Event>, fields: Fields) -> Self {
-        let inner = Inner { fields, dates: Dates::default() };
+    pub(crate) fn renewed(last: &mut Option<Event>, fields: Fields, who: Who) -> Self {
+        Self::put(last, Inner { fields, who: who.into(), attribution: None, dates: Dates::default() })
+    }
+
+    /// The same of an event of which it is asked for later whose it is, if at all.
+    pub(crate) fn attributed(last: &mut Option<Event>, fields: Fields, by: &Arc<dyn Attribute>) -> Self {
+        let attribution = Some(Arc::clone(by));
+        Self::put(last, Inner { fields, who: OnceLock::new(), attribution, dates: Dates::default() })
+    }
+
+    fn put(last: &mut Option<Event>, inner: Inner) -> Self {
         match last.as_mut().map(|last| Arc::get_mut(&mut last.0)) {
             Some(Some(own)) => *own = inner,
             _ => *last = Some(Event(Arc::new(inner))),
         }
         last.clone().expect("made just now")
+    }
+
+    /// Returns whose it is.
+    #[inline]
+    pub fn who(&self) -> &Who {
+        self.0.who.get_or_init(|| match &self.0.attribution {
+            Some(attribution) => attribution.who(&self.0.fields),
+            None => Who::default(),
+        })
+    }
+
+    /// Returns [`Who::process`].
+    #[inline]
+    pub fn process(&self) -> Option<&Arc<Process>> {
+        self.who().process.as_ref()
+    }
+
+    /// Returns [`Who::parent`].
+    #[inline]
+    pub fn parent(&self) -> Option<&Arc<Process>> {
+        self.who().parent.as_ref()
+    }
+
+    /// Returns [`Who::effective_parent`].
+    #[inline]
+    pub fn effective_parent(&self) -> Option<&Arc<Process>> {
+        self.who().effective_parent.as_ref()
+    }
+
+    /// Returns whether it is known, without making anything, that its process has nothing under `field`, which its document
+    /// has not.
+    pub(crate) fn lacks(&self, field: FieldId) -> bool {
+        let of_image = normaliser::COPIED.get(field.index()) == Some(&true);
+        of_image
+            && match (&self.0.attribution, self.0.who.get()) {
+                (Some(attribution), None) if attribution.is_described(&self.0.fields) => true,
+                _ => self.process().is_some_and(|process| process.description.lacks(field)),
+            }
+    }
+
+    /// Returns whether somebody else has it too.
+    pub(crate) fn is_kept(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     /// Returns whether it is the very same event as another, not merely an equal one.
@@ -255,13 +323,13 @@ impl Event {
 
     /// Returns `process.start` as RFC 3339 text, where it is known.
     pub fn start_text(&self) -> Option<&str> {
-        let start = self.process.as_ref()?.start?;
+        let start = self.process()?.start?;
         Some(self.0.dates.start.get_or_init(|| timestamp::format(start).into()))
     }
 
     /// Returns `process.parent.start` as RFC 3339 text, where it is known.
     pub fn parent_start_text(&self) -> Option<&str> {
-        let start = self.parent.as_ref()?.start?;
+        let start = self.parent()?.start?;
         Some(self.0.dates.parent_start.get_or_init(|| timestamp::format(start).into()))
     }
 }
@@ -319,16 +387,16 @@ impl Record for Event {
     }
 
     fn weight(&self) -> usize {
-        let process = |process: &Option<Arc<Process>>| process.as_ref().map_or(0, |process| process.weight);
+        let process = |process: Option<&Arc<Process>>| process.map_or(0, |process| process.weight);
         size_of::<Inner>()
             + self.network.as_ref().map_or(0, |network| size_of_val(&**network))
             + self.document.as_ref().map_or(0, |document| document.values.weight())
-            + process(&self.process)
-            + process(&self.parent)
-            + process(&self.effective_parent)
+            + process(self.process())
+            + process(self.parent())
+            + process(self.effective_parent())
     }
 
     fn protected(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.package.is_some())
+        self.process().is_some_and(|process| process.package.is_some())
     }
 }

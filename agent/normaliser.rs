@@ -3,21 +3,25 @@
 mod document;
 mod loss;
 mod sequence;
+mod shared;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use eql::FieldId;
 
-use crate::event::{Action, Attribution, Event, Fields, Host, Process};
+use crate::event::{Action, Attribute, Attribution, Event, Fields, Host, Process, Who};
 use crate::observation::{Document, Flow, Image, Message, MessageEvent, Observation, Owner};
 use crate::process_table::{Accounts, At, HostRef, Limits, ProcessTable, Recorded, Seen};
 use crate::schema::FIELDS;
 use document::Category;
 use loss::Losses;
 use sequence::Sequences;
+use shared::{Due, Shared};
 
+pub(crate) use document::COPIED;
 pub use sequence::{Gap, MAX_GAPS};
 
 /// `host.id` of a recording that has none and is given none.
@@ -29,13 +33,15 @@ pub const MAX_HOSTS: usize = 1024;
 /// Turns observations into events, in the order in which they come.
 #[derive(Debug)]
 pub struct Normaliser {
-    table: ProcessTable,
+    table: Arc<Shared>,
+    /// The same, for events to ask.
+    attribution: Arc<dyn Attribute>,
     hosts: Hosts,
     sequences: Sequences,
     /// Whether losses become events: not those of a recording.
     losses: Option<Losses>,
     ticks: bool,
-    /// The event that was made last, for its memory.
+    /// The event that was made last of a message or a document, for its memory and for what the table is to be told of it.
     last: Option<Event>,
     counts: Counts,
 }
@@ -66,8 +72,6 @@ pub struct Counts {
     pub other_messages: u64,
     /// Documents that are alerts or belong to one, and so are not evaluated.
     pub alerts: u64,
-    /// Flows given a process by the table.
-    pub flows_attributed: u64,
 }
 
 impl Normaliser {
@@ -75,7 +79,9 @@ impl Normaliser {
     pub fn new(options: Options) -> Self {
         let mut table = ProcessTable::new(options.limits, options.env_vars);
         table.set_largest_window(options.largest_window);
+        let table = Arc::new(Shared::new(table));
         Normaliser {
+            attribution: table.clone(),
             table,
             hosts: Hosts::new(options.host),
             sequences: Sequences::default(),
@@ -102,34 +108,27 @@ impl Normaliser {
     pub fn flow(&mut self, flow: Flow) -> Event {
         self.counts.events += 1;
         let at = self.at(flow.time, flow.tick);
-        self.table.advance(at.order);
+        let mut table = self.table.settled(self.last.as_ref());
+        table.advance(at.order);
         let host = self.hosts.own();
-        let who = host.host_ref();
+        let own = host.host_ref();
         let found = match flow.owner {
             Owner::Process { pid, start } => {
-                Some((self.table.started(who, pid, start, at.order), Attribution::Named))
+                Some((table.started(own, pid, start, at.order), Attribution::Named))
             }
-            Owner::Pid { pid, began } => self.table.at(who, pid, began, 0).map(|seen| {
+            Owner::Pid { pid, began } => table.at(own, pid, began, 0).map(|seen| {
                 let attribution = if seen.ended { Attribution::PidAfterExit } else { Attribution::Pid };
                 (seen, attribution)
             }),
         };
-        self.counts.flows_attributed += u64::from(found.is_some());
-        let (seen, attribution) = found.unzip();
-        let (process, parent, effective_parent) = match seen {
-            Some(seen) => (Some(seen.process), seen.parent, seen.effective_parent),
-            None => (None, None, None),
-        };
-        Event::new(Fields {
+        let who = found.map(|(seen, attribution)| named(seen, Some(attribution))).unwrap_or_default();
+        let fields = Fields {
             tick: flow.tick,
             action: if flow.ended { Action::DisconnectReceived } else { Action::ConnectionAttempted },
-            process,
-            parent,
-            effective_parent,
             network: Some(Box::new(flow.network)),
-            attribution,
             ..Fields::of(host.described.clone(), flow.time, at.order)
-        })
+        };
+        Event::new(fields, who)
     }
 
     /// Returns the event of a loss that is to be told by a time on the clock that orders events, before whatever happened
@@ -137,43 +136,46 @@ impl Normaliser {
     pub fn loss_by(&mut self, order: i64) -> Option<Event> {
         let (at, loss, busiest) = self.losses.as_mut()?.due(order)?;
         let host = self.hosts.own();
-        let seen = busiest.and_then(|id| self.table.entity(host.host_ref(), &id, at.order, 0));
-        Some(Event::new(Fields {
+        let mut table = self.table.settled(self.last.as_ref());
+        let seen = busiest.and_then(|id| table.entity(host.host_ref(), &id, at.order, 0));
+        let who = Who { process: seen.map(|seen| of_no_session(seen.process)), ..Who::default() };
+        let fields = Fields {
             tick: self.ticks.then_some(at.order),
             action: Action::EventsLost,
-            process: seen.map(|seen| of_no_session(seen.process)),
             loss: Some(loss),
             ..Fields::of(host.described.clone(), at.time, at.order)
-        }))
+        };
+        Some(Event::new(fields, who))
     }
 
     /// Sets the largest window of the rules, in nanoseconds; it changes when rules are loaded.
     pub fn set_largest_window(&mut self, window: i64) {
-        self.table.set_largest_window(window);
+        self.table.settled(self.last.as_ref()).set_largest_window(window);
     }
 
     /// Takes a process of this host that ran before messages came, listed at the time `at`; see
     /// [`ProcessTable::already_running`].
     pub fn already_running(&mut self, image: &Image<'_>, args: Option<&[Cow<'_, str>]>, at: At) -> bool {
         let host = self.hosts.own();
-        self.table.already_running(host.host_ref(), image, args, at)
+        self.table.settled(self.last.as_ref()).already_running(host.host_ref(), image, args, at)
     }
 
     /// Gives users and groups their names from now on.
     pub fn set_accounts(&mut self, accounts: Box<dyn Accounts>) {
-        self.table.set_accounts(accounts);
+        self.table.settled(self.last.as_ref()).set_accounts(accounts);
     }
 
     /// Returns the image that the process of an entity id had at `time` (on the clock that orders events).
     pub fn process(&mut self, host_id: &str, entity_id: &str, time: i64) -> Option<Arc<Process>> {
         let entry = self.hosts.by_id.get(host_id)?;
         let host = HostRef { number: entry.number, id: host_id };
-        self.table.entity(host, entity_id, time, 0).map(|seen| seen.process)
+        let mut table = self.table.settled(self.last.as_ref());
+        table.entity(host, entity_id, time, 0).map(|seen| seen.process)
     }
 
     /// Returns the process table, to be asked for its counts.
-    pub fn table(&self) -> &ProcessTable {
-        &self.table
+    pub fn table(&self) -> impl Deref<Target = impl Deref<Target = ProcessTable>> {
+        self.table.settled(self.last.as_ref())
     }
 
     /// Returns what has come by.
@@ -194,27 +196,27 @@ impl Normaliser {
 
     fn message(&mut self, stream: u32, message: &Message<'_>) -> Option<Event> {
         let at = self.at(message.time, message.tick);
-        self.table.advance(at.order);
+        let mut table = self.table.settled(self.last.as_ref());
+        table.advance(at.order);
         let (seq_num, global_seq_num) = (message.seq_num, message.global_seq_num);
         let missing = self.sequences.observe(stream, message.event_type, seq_num, global_seq_num, at.order);
         let host = self.hosts.own();
-        let who = host.host_ref();
+        let own = host.host_ref();
         let process = &message.process;
         let (mut exit, mut network) = (None, None);
         let (action, seen) = match &message.event {
-            MessageEvent::Exec(exec) => (Action::Exec, self.table.exec(who, process, exec, at)),
-            MessageEvent::Fork { child } => (Action::Fork, self.table.fork(who, process, child, at)),
+            MessageEvent::Exec(exec) => (Action::Exec, table.exec(own, process, exec, at)),
+            MessageEvent::Fork { child } => (Action::Fork, table.fork(own, process, child, at)),
             MessageEvent::Exit { status } => {
                 exit = Some(exit_code(*status));
-                (Action::End, self.table.exit(who, process, at))
+                (Action::End, table.exit(own, process, at))
             }
             MessageEvent::Connect(connection) => {
                 network = Some(connection.clone());
-                self.counts.flows_attributed += 1;
-                (Action::ConnectionAttempted, self.table.other(who, process, at))
+                (Action::ConnectionAttempted, table.other(own, process, at))
             }
             MessageEvent::Other(_) => {
-                self.table.other(who, process, at);
+                table.other(own, process, at);
                 self.counts.other_messages += 1;
                 return None;
             }
@@ -222,24 +224,20 @@ impl Normaliser {
         if let Some(losses) = &mut self.losses {
             losses.count(&seen.effective_parent.as_ref().unwrap_or(&seen.process).entity_id, at.order);
             if missing > 0 {
-                losses.lost(missing, at, || self.table.running_sessions(who));
+                losses.lost(missing, at, || table.running_sessions(own));
             }
         }
-        Some(Event::renewed(
-            &mut self.last,
-            Fields {
-                tick: message.tick,
-                action,
-                sequence: message.global_seq_num,
-                process: Some(seen.process),
-                parent: seen.parent,
-                effective_parent: seen.effective_parent,
-                exit_code: exit,
-                attribution: network.is_some().then_some(Attribution::Named),
-                network,
-                ..Fields::of(host.described.clone(), at.time, at.order)
-            },
-        ))
+        drop(table);
+        let who = named(seen, network.is_some().then_some(Attribution::Named));
+        let fields = Fields {
+            tick: message.tick,
+            action,
+            sequence: message.global_seq_num,
+            exit_code: exit,
+            network,
+            ..Fields::of(host.described.clone(), at.time, at.order)
+        };
+        Some(Event::renewed(&mut self.last, fields, who))
     }
 
     fn document(&mut self, document: Document) -> Option<Event> {
@@ -249,42 +247,33 @@ impl Normaliser {
         }
         let at = self.at(document.time, document.tick);
         let slack = if self.ticks { 0 } else { slack(document.time) };
-        self.table.advance(at.order);
+        let mut table = self.table.settled(self.last.as_ref());
+        table.advance(at.order);
         let host = self.hosts.of(document::host_id(&document.values));
         let described = if document::names_os(&document.values) { &host.elsewhere } else { &host.described };
-        let who = host.host_ref();
-        let (seen, attribution) = match document::category(&document.values) {
-            Category::Process => match document::recorded(&document.values) {
-                Some(recorded) => (Some(self.table.record(who, recorded, at, slack)), None),
-                None => (None, None),
-            },
-            Category::Network => match attribute(&mut self.table, who, &document, at, slack) {
-                Some((seen, attribution)) => {
-                    self.counts.flows_attributed += 1;
-                    (Some(seen), Some(attribution))
-                }
-                None => (None, None),
-            },
-            Category::Loss => (document::recorded(&document.values).map(busiest), None),
-            Category::Other => (None, None),
+        let category = document::category(&document.values);
+        let who = match category {
+            Category::Process | Category::Network => {
+                table.owe(Due { host: host.number, at, slack, category });
+                None
+            }
+            Category::Loss => {
+                let process = document::recorded(&document.values).map(busiest);
+                Some(Who { process, ..Who::default() })
+            }
+            Category::Other => Some(Who::default()),
         };
-        let (process, parent, effective_parent) = match seen {
-            Some(seen) => (Some(seen.process), seen.parent, seen.effective_parent),
-            None => (None, None, None),
+        drop(table);
+        let fields = Fields {
+            tick: document.tick,
+            action: Action::Document,
+            document: Some(document),
+            ..Fields::of(described.clone(), at.time, at.order)
         };
-        Some(Event::renewed(
-            &mut self.last,
-            Fields {
-                tick: document.tick,
-                action: Action::Document,
-                process,
-                parent,
-                effective_parent,
-                attribution,
-                document: Some(document),
-                ..Fields::of(described.clone(), at.time, at.order)
-            },
-        ))
+        Some(match who {
+            Some(who) => Event::renewed(&mut self.last, fields, who),
+            None => Event::attributed(&mut self.last, fields, &self.attribution),
+        })
     }
 
     fn at(&self, time: i64, tick: Option<i64>) -> At {
@@ -325,9 +314,14 @@ fn attribute(
 }
 
 /// The busiest process of a recorded loss.
-fn busiest(recorded: Recorded<'_>) -> Seen {
-    let process = of_no_session(Arc::new(recorded.into_process()));
-    Seen { process, parent: None, effective_parent: None, ended: false }
+fn busiest(recorded: Recorded<'_>) -> Arc<Process> {
+    of_no_session(Arc::new(recorded.into_process()))
+}
+
+/// Whose an event is that the table has seen.
+fn named(seen: Seen, attribution: Option<Attribution>) -> Who {
+    let Seen { process, parent, effective_parent, .. } = seen;
+    Who { process: Some(process), parent, effective_parent, attribution }
 }
 
 /// A process of which it is not said to which install session it belongs: a loss's is that which ran.

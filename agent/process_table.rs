@@ -34,7 +34,7 @@ pub use accounts::Accounts;
 pub use image::{MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, entity_id};
 pub(crate) use image::{cut, file_name};
 use recorded::Described;
-pub use recorded::{Change, DescribedProcess, Lineage, Recorded};
+pub use recorded::{Change, DescribedProcess, Identity, Lineage, Readers, Recorded};
 
 /// How many processes are kept.
 pub const MAX_PROCESSES: usize = 16_384;
@@ -225,7 +225,7 @@ impl ProcessTable {
                 let version = &mut instance.versions[index];
                 let mut copy = Process::clone(&version.process);
                 copy.invocation = invocation;
-                version.process = sealed(copy);
+                version.set(sealed(copy));
             });
         }
         let version = &self.store.get(id).versions[index];
@@ -253,14 +253,8 @@ impl ProcessTable {
         self.refine(id, &image);
         let instance = self.store.get(id);
         identify(&mut image, instance, parent.as_ref());
-        let version = Version {
-            from: at.order,
-            token: Some(target.token),
-            process: self.store.sealed(image),
-            parent: parent.map(|parent| parent.process),
-            effective_parent,
-            is_installer_host: package::is_host(target),
-        };
+        let process = self.store.sealed(image);
+        let version = Version::of_message(at.order, target, process, parent, effective_parent);
         let seen = seen(&version, false);
         self.store.put(id, version, MAX_IMAGES);
         self.enforce();
@@ -270,7 +264,7 @@ impl ProcessTable {
     /// Takes an exit.
     pub fn exit(&mut self, host: HostRef<'_>, process: &Image<'_>, at: At) -> Seen {
         let (id, seen) = self.seen_now(host, process, at);
-        self.store.update(id, |instance| instance.ended = Some(at.order));
+        self.store.end(id, at.order);
         self.enforce();
         Seen { ended: true, ..seen }
     }
@@ -299,7 +293,7 @@ impl ProcessTable {
             // Arguments say which script of which package a session's first process runs.
             self.refine(id, &copy);
             copy.package = self.store.get(id).package.clone();
-            self.store.update(id, |instance| instance.versions[index].process = sealed(copy));
+            self.store.update(id, |instance| instance.versions[index].set(sealed(copy)));
         }
         self.enforce();
         known.is_none()
@@ -418,14 +412,8 @@ impl ProcessTable {
         let mut process = self.images.bare(image);
         process.invocation = instance.forker.as_ref().and_then(|forker| forker.process.invocation.clone());
         identify(&mut process, &instance, parent.as_ref());
-        instance.versions.push(Version {
-            from: begun,
-            token: Some(image.token),
-            process: sealed(process),
-            parent: parent.map(|parent| parent.process),
-            effective_parent: self.effective(host, image, at.order),
-            is_installer_host: package::is_host(image),
-        });
+        let effective_parent = self.effective(host, image, at.order);
+        instance.versions.push(Version::of_message(begun, image, sealed(process), parent, effective_parent));
         self.store.insert(instance)
     }
 
@@ -438,14 +426,7 @@ impl ProcessTable {
             let effective_parent = self.effective(host, image, at.order);
             let mut process = self.images.bare(image);
             identify(&mut process, self.store.get(id), parent.as_ref());
-            let version = Version {
-                from: at.order,
-                token: Some(image.token),
-                process: sealed(process),
-                parent: parent.map(|parent| parent.process),
-                effective_parent,
-                is_installer_host: package::is_host(image),
-            };
+            let version = Version::of_message(at.order, image, sealed(process), parent, effective_parent);
             self.store.put(id, version, MAX_IMAGES);
             // Where more images are kept than may be, the oldest goes, which may be this one.
             return self.store.get(id).of(image.token.pidversion).unwrap_or(0);
@@ -462,7 +443,7 @@ impl ProcessTable {
             version.token = Some(image.token);
             let mut process = Process::clone(&version.process);
             process.user = Some(user);
-            version.process = sealed(process);
+            version.set(sealed(process));
         });
         index
     }
@@ -479,11 +460,11 @@ impl ProcessTable {
         let ancestry = ancestry(Some(forker));
         self.store.update(id, |instance| {
             for version in &mut instance.versions {
-                version.process = sealed(Process {
+                version.set(sealed(Process {
                     ancestry: ancestry.clone(),
                     package: package.clone(),
                     ..Process::clone(&version.process)
-                });
+                }));
             }
             instance.ancestry = ancestry;
             instance.package = package;

@@ -244,7 +244,7 @@ impl Secrets {
 
     /// Gathers those of an event's processes: its own, the parent and the responsible one.
     pub fn of_event(&mut self, event: &Event) {
-        for process in [&event.process, &event.parent, &event.effective_parent].into_iter().flatten() {
+        for process in [event.process(), event.parent(), event.effective_parent()].into_iter().flatten() {
             self.of_process(process);
         }
     }

@@ -141,10 +141,12 @@ pub fn schema() -> Schema {
 
 /// Returns what the sensor itself knows under `field`; a path beyond its own table is missing.
 pub fn read(event: &Event, field: FieldId) -> Value<'_> {
-    if event.process.as_ref().is_some_and(|process| process.description.lacks(field)) {
+    // Of what is beyond the table nobody need be asked.
+    let Some(spec) = FIELDS.get(field.index()) else { return Value::Missing };
+    if event.lacks(field) {
         return Value::Missing;
     }
-    FIELDS.get(field.index()).map_or(Value::Missing, |spec| (spec.read)(event))
+    (spec.read)(event)
 }
 
 /// Returns what is known of `path`. A path below one that is not observed is not observed either.

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use vedette::alert::{self, Alert, Matched, is_deceptive};
 use vedette::event::{
     Action, ArgsParts, DescriptionParts, Event, Fields, Host, InvocationParts, KeptArgs, Network, Package,
-    Process, User,
+    Process, User, Who,
 };
 use vedette::readable::{self, Style};
 use vedette::rule::{self, Content, Rule};
@@ -67,13 +67,16 @@ fn process(entity: &str, said: &str) -> Process {
 /// A flow of a process with a long line of ancestors; every text in it is `said`.
 fn flow(said: &str) -> Event {
     let ancestry: Vec<Scalar> = (0..100).map(|n| Scalar::from(format!("{said}{n}").as_str())).collect();
-    Event::new(Fields {
-        time: 1_795_507_200_000_000_000,
-        action: Action::ConnectionAttempted,
-        host: Arc::new(Host { id: said.into(), name: text(said), ..Host::default() }),
+    let who = Who {
         process: Some(Arc::new(Process { ancestry: ancestry.into(), ..process("self", said) })),
         parent: Some(Arc::new(process(&format!("{said}0"), said))),
         effective_parent: Some(Arc::new(process("responsible", said))),
+        attribution: None,
+    };
+    let fields = Fields {
+        time: 1_795_507_200_000_000_000,
+        action: Action::ConnectionAttempted,
+        host: Arc::new(Host { id: said.into(), name: text(said), ..Host::default() }),
         network: Some(Box::new(Network {
             destination_ip: text(said),
             destination_domain: text(said),
@@ -81,7 +84,8 @@ fn flow(said: &str) -> Event {
             ..Network::default()
         })),
         ..Fields::default()
-    })
+    };
+    Event::new(fields, who)
 }
 
 fn alert_of(rule: &Arc<Rule>, said: &str, events: &[Option<Event>]) -> Alert {

@@ -87,30 +87,28 @@ pub struct Reader {
 }
 
 impl Lazy {
-    /// Keeps what `values` say to be read once it is asked for; what is long is read now, as less of it may be kept.
-    /// `memory` is that of another one which is gone, or empty.
-    pub fn new(values: &Values, reader: &'static Reader, memory: String) -> Self {
-        match values.excerpt(&reader.fields, memory) {
-            Some(excerpt) => Lazy(State::Recorded(Recorded { excerpt, reader, made: OnceLock::new() })),
-            None => (reader.describe)(values).into(),
+    /// Keeps what `values` say, to be read once it is asked for, in the memory of what was kept before; what is long is
+    /// read now, as less of it may be kept.
+    pub fn renew(&mut self, values: &Values, reader: &'static Reader) {
+        let State::Recorded(own) = &mut self.0 else {
+            let excerpt = Excerpt::default();
+            self.0 = State::Recorded(Recorded { excerpt, reader, made: OnceLock::new() });
+            return self.renew(values, reader);
+        };
+        own.made.take();
+        own.reader = reader;
+        if !own.excerpt.renew(values, &reader.fields) {
+            *self = (reader.describe)(values).into();
         }
     }
 
-    /// Returns whether it was made by [`new`](Self::new) of the same values, read in the same way.
+    /// Returns whether it was made by [`renew`](Self::renew) of the same values, read in the same way.
     pub fn is_of(&self, values: &Values, reader: &'static Reader) -> bool {
         match &self.0 {
             State::Recorded(own) => {
                 std::ptr::eq(own.reader, reader) && own.excerpt.is_of(values, &reader.fields)
             }
             State::Made(_) => false,
-        }
-    }
-
-    /// Returns memory for another one.
-    pub fn into_memory(self) -> String {
-        match self.0 {
-            State::Recorded(recorded) => recorded.excerpt.into_memory(),
-            State::Made(_) => String::new(),
         }
     }
 

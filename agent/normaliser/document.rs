@@ -9,10 +9,9 @@ use crate::event::{
     ArgsParts, CodeSignature, DescriptionParts, InvocationParts, KeptArgs, Package, Reader, User,
 };
 use crate::observation::{Selection, Values};
-use crate::package::Identity;
 use crate::process_table::{
-    Change, DescribedProcess, Lineage, MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES, Recorded, cut,
-    file_name,
+    Change, DescribedProcess, Identity, Lineage, MAX_ARGS_BYTES, MAX_COMMAND_LINE_BYTES, MAX_TEXT_BYTES,
+    Readers, Recorded, cut, file_name,
 };
 use crate::{package, schema, timestamp};
 
@@ -155,14 +154,20 @@ pub(super) fn recorded(document: &Values) -> Option<Recorded<'_>> {
             reader: &PROCESS,
             is_host,
         },
+        readers: &READERS,
+    })
+}
+
+static READERS: Readers = Readers {
+    identity: |document| Identity {
         pidversion: number(document, PIDVERSION),
         start: borrowed(document, START).and_then(|text| timestamp::parse(text).ok()),
         parent_pid: number(document, PARENT_PID),
-        lineage,
-        parent: another(document, PARENT_PID, PARENT_ENTITY_ID, &PARENT, parent_is_host),
-        effective_parent: another(document, EFFECTIVE_PID, EFFECTIVE_ENTITY_ID, &EFFECTIVE, |_| false),
-    })
-}
+    },
+    lineage,
+    parent: |document| another(document, PARENT_PID, PARENT_ENTITY_ID, &PARENT, parent_is_host),
+    effective_parent: |document| another(document, EFFECTIVE_PID, EFFECTIVE_ENTITY_ID, &EFFECTIVE, |_| false),
+};
 
 fn lineage(document: &Values) -> Lineage {
     Lineage {
@@ -176,15 +181,17 @@ fn lineage(document: &Values) -> Lineage {
 
 /// The process that a document is about.
 static PROCESS: Reader = Reader {
-    fields: Selection::new(0, schema::among(&[COPIED, JUDGED])),
+    fields: Selection::new(0, schema::among(&[AS_WRITTEN, JUDGED])),
     describe: describe_process,
     executable: EXECUTABLE,
     name: NAME,
-    copied: &schema::among(&[COPIED]),
+    copied: &COPIED,
 };
 
-/// What [`describe_process`] takes as it stands there.
-const COPIED: &[FieldId] = &[
+/// For each of the sensor's fields, whether [`describe_process`] takes it as it stands there.
+pub(crate) static COPIED: [bool; schema::FIELDS.len()] = schema::among(&[AS_WRITTEN]);
+
+const AS_WRITTEN: &[FieldId] = &[
     EXECUTABLE,
     ARGS,
     COMMAND_LINE,
@@ -333,8 +340,11 @@ fn is_recorded_host(document: &Values, fields: [FieldId; 4], flag: Option<bool>)
         && package::is_recorded_host(&identity(document, fields), flag)
 }
 
-fn identity(document: &Values, [executable, trusted, signing_id, team_id]: [FieldId; 4]) -> Identity<'_> {
-    Identity {
+fn identity(
+    document: &Values,
+    [executable, trusted, signing_id, team_id]: [FieldId; 4],
+) -> package::Identity<'_> {
+    package::Identity {
         executable: kept(document, executable),
         trusted: boolean(document, trusted).unwrap_or_default(),
         signing_id: kept(document, signing_id),
@@ -355,6 +365,11 @@ fn ancestry(document: &Values) -> Arc<[Scalar]> {
         true => list(document, ANCESTRY, MAX_ARGS_BYTES).0.into(),
         false => Arc::default(),
     }
+}
+
+/// Returns whether a process document is of a new image, which nothing else describes.
+pub(super) fn is_exec(document: &Values) -> bool {
+    category(document) == Category::Process && document.has(PID) && change(document) == Change::Exec
 }
 
 /// What a document is about: by Elastic's actions, else by ECS's types.

@@ -70,48 +70,49 @@ impl Selection {
     }
 }
 
-impl Values {
-    /// Returns the values of some fields by themselves; `None` if they are long, or stand nowhere. `memory` is used for
-    /// their text, if it is about as large.
-    pub fn excerpt(&self, selection: &Selection, memory: String) -> Option<Excerpt> {
-        let (layout, places) = self.places()?;
+impl Excerpt {
+    /// Takes the values of some fields of a document, in the place of what was taken before; returns `false`, with nothing
+    /// taken, if they are long, or stand nowhere.
+    pub fn renew(&mut self, values: &Values, selection: &Selection) -> bool {
+        let Excerpt { text, spans, layout: own_layout } = self;
+        text.clear();
+        spans.clear();
+        let Some((layout, places)) = values.places() else { return false };
         let chosen = layout.chosen(selection);
-        // What is copied together, and how much was before it.
-        let mut runs: SmallVec<[Range<u32>; 8]> = SmallVec::new();
-        let (mut run, mut before) = (0..0, 0u32);
-        let (mut spans, mut longest) = (SmallVec::with_capacity(chosen.places.len()), 0);
+        let copy = |text: &mut String, run: Range<u32>| {
+            let run = values.line().get(run.start as usize..run.end as usize).unwrap_or_default();
+            if text.capacity() - text.len() < run.len() {
+                text.reserve_exact((text.len() + run.len()).next_multiple_of(ROUNDED) - text.len());
+            }
+            text.push_str(run);
+        };
+        // What is copied together, and what must be added to its places.
+        let (mut run, mut moved) = (0..0, 0u32);
         for index in &chosen.places {
             let place = &places[usize::from(*index)];
             let (start, end) = written(place);
             if start.wrapping_sub(run.end) > GAP {
-                before = before.saturating_add(run.end - run.start);
-                runs.push(std::mem::replace(&mut run, start..end));
+                copy(text, run);
+                run = start..end;
+                moved = (text.len() as u32).wrapping_sub(start);
             }
             run.end = end;
-            let [start, end] = [place.start, end].map(|at| (at - run.start).saturating_add(before));
-            longest = longest.max(end);
-            let end = end - u32::from(place.form == Form::Escaped);
-            spans.push(Span { start: start as u16, end: end as u16, form: place.form });
+            if end.wrapping_add(moved) > MAX_TEXT {
+                return false;
+            }
+            let [start, end] = [place.start, place.end].map(|at| at.wrapping_add(moved) as u16);
+            spans.push(Span { start, end, form: place.form });
         }
-        if longest > MAX_TEXT {
-            return None;
+        copy(text, run);
+        if text.capacity() > 2 * text.len().next_multiple_of(ROUNDED) {
+            text.shrink_to(text.len().next_multiple_of(ROUNDED));
         }
-        runs.push(run);
-        let length = (longest as usize).next_multiple_of(ROUNDED);
-        let mut text = memory;
-        text.clear();
-        if !(length..=2 * length).contains(&text.capacity()) {
-            text = String::with_capacity(length);
+        if !Arc::ptr_eq(own_layout, &chosen.layout) {
+            *own_layout = Arc::clone(&chosen.layout);
         }
-        for run in runs {
-            let run = run.start as usize..run.end as usize;
-            text.push_str(self.line().get(run).unwrap_or_default());
-        }
-        Some(Excerpt { text, spans, layout: Arc::clone(&chosen.layout) })
+        true
     }
-}
 
-impl Excerpt {
     /// Returns whether it is the excerpt of the same fields of `values`.
     pub fn is_of(&self, values: &Values, selection: &Selection) -> bool {
         let Some((layout, places)) = values.places() else { return false };
@@ -156,11 +157,6 @@ impl Excerpt {
     pub(crate) fn read_through(&self) -> usize {
         let text = self.text.as_bytes().iter().step_by(64).fold(0, |sum, byte| sum + usize::from(*byte));
         text + self.spans.last().map_or(0, |span| usize::from(span.end))
-    }
-
-    /// Returns the memory of its text, for that of another.
-    pub fn into_memory(self) -> String {
-        self.text
     }
 }
 

@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 
 use super::store::{Instance, Version};
 use super::{
-    At, HostRef, MAX_IMAGES, Parent, ProcessTable, Seen, ancestry, entity_id, identify, inherited, sealed,
-    seen,
+    At, HostRef, MAX_IMAGES, Parent, ProcessTable, Seen, ancestry, entity_id, identify, image, inherited,
+    sealed, seen,
 };
 use crate::event::{Lazy, Package, Process, Reader};
 use crate::observation::Values;
@@ -23,18 +23,32 @@ pub struct Recorded<'d> {
     pub change: Change,
     /// The process.
     pub process: DescribedProcess<'d>,
+    /// How the rest is read, which most documents are not asked for.
+    pub readers: &'static Readers,
+}
+
+/// Reads what else a process document says.
+#[derive(Debug)]
+pub struct Readers {
+    /// What tells the process from others, beside its entity id.
+    pub identity: fn(&Values) -> Identity,
+    /// Where it comes from; asked for where it has a new image.
+    pub lineage: fn(&Values) -> Lineage,
+    /// The parent, as far as the document describes it.
+    pub parent: for<'d> fn(&'d Values) -> Option<DescribedProcess<'d>>,
+    /// The responsible process, as far as the document describes it.
+    pub effective_parent: for<'d> fn(&'d Values) -> Option<DescribedProcess<'d>>,
+}
+
+/// What tells a process from others, as far as a document says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
     /// Its pidversion.
     pub pidversion: Option<u32>,
     /// When it was forked, nanoseconds since 1970.
     pub start: Option<i64>,
     /// The pid of its parent.
     pub parent_pid: Option<u32>,
-    /// Reads the rest, which is asked for where the process has a new image.
-    pub lineage: fn(&Values) -> Lineage,
-    /// The parent, as far as the document describes it.
-    pub parent: Option<DescribedProcess<'d>>,
-    /// The responsible process, as far as the document describes it.
-    pub effective_parent: Option<DescribedProcess<'d>>,
 }
 
 /// What a document says of a process and where that comes from.
@@ -90,32 +104,47 @@ impl DescribedProcess<'_> {
         (self.is_host)(self.values)
     }
 
-    /// Returns its image, of which no more is known than the document says; see [`Lazy::new`] for `memory`.
-    fn image(&self, memory: String) -> Process {
-        Process {
-            pid: self.pid,
-            entity_id: self.entity_id.as_deref().map(Arc::from).unwrap_or_default(),
-            description: Lazy::new(self.values, self.reader, memory),
-            ..Process::default()
+    /// Makes `image` its own, of which no more is known than the document says; its memory is used again, but for who it
+    /// is.
+    fn put(&self, image: &mut Process) {
+        image.pid = self.pid;
+        image.description.renew(self.values, self.reader);
+    }
+
+    /// Returns a hash of executable and name, which is 0 only where neither is known.
+    fn called(&self) -> u64 {
+        match (self.executable.as_deref(), self.name.as_deref()) {
+            (None, None) => 0,
+            both => FxBuildHasher.hash_one(both) | 1,
         }
     }
 }
 
 impl Recorded<'_> {
-    /// Returns the image of the process; `entity_id` is empty where the document has none, and what it does not say is
-    /// left out. With it, whether the document says which arguments it has.
-    fn image(&self, memory: String) -> (Process, bool) {
-        let lineage = (self.lineage)(self.process.values);
-        let mut image = self.process.image(memory);
-        (image.pidversion, image.start, image.parent_pid) = (self.pidversion, self.start, self.parent_pid);
-        (image.parent_entity_id, image.ancestry) = (lineage.parent_entity_id, lineage.ancestry);
-        (image.package, image.previous_executable) = (lineage.package, lineage.previous_executable);
-        (image, lineage.has_args)
+    /// Makes `image` that of the process, without its entity id; what the document does not say is left out. Returns
+    /// whether it says which arguments the process has.
+    fn put(&self, image: &mut Process) -> bool {
+        let values = self.process.values;
+        let Identity { pidversion, start, parent_pid } = (self.readers.identity)(values);
+        let Lineage { parent_entity_id, ancestry, package, previous_executable, has_args } =
+            (self.readers.lineage)(values);
+        self.process.put(image);
+        (image.pidversion, image.start, image.parent_pid) = (pidversion, start, parent_pid);
+        (image.parent_entity_id, image.ancestry) = (parent_entity_id, ancestry);
+        (image.package, image.previous_executable) = (package, previous_executable);
+        has_args
     }
 
     /// Returns no more than the image: what a document says that is no event of the process.
     pub(crate) fn into_process(self) -> Process {
-        self.image(String::new()).0
+        let entity_id = self.process.entity_id.as_deref().map(Arc::from).unwrap_or_default();
+        let mut image = Process { entity_id, ..Process::default() };
+        self.put(&mut image);
+        image
+    }
+
+    fn parent(&self) -> Option<DescribedProcess<'_>> {
+        (self.readers.parent)(self.process.values)
     }
 }
 
@@ -134,33 +163,67 @@ impl Process {
     }
 }
 
+impl Version {
+    /// Returns whether its image may be what a document calls so; mostly without a look at it.
+    fn is_called(&self, other: &DescribedProcess<'_>) -> bool {
+        (self.called != 0 && self.called == other.called()) || self.process.is_called(other)
+    }
+}
+
+/// What is known of a document's process.
+enum Known {
+    /// The process, and the image of which the document tells.
+    Image(u32),
+    /// No more than the process, if that; what the document shows is a new image.
+    Process(Option<u32>),
+}
+
 impl ProcessTable {
     /// Takes a process document. What it says of ids and lineage is kept; what it does not say comes from the
     /// table. `slack` is as in [`ProcessTable::at`].
     pub fn record(&mut self, host: HostRef<'_>, recorded: Recorded<'_>, at: At, slack: i64) -> Seen {
-        let change = recorded.change;
         let by = at.order.saturating_add(slack);
-        let found = self.find_recorded(host, &recorded, by);
-        let parent = self.recorded_parent(host, recorded.parent.as_ref(), at.order);
-        let current = found.and_then(|id| Some((id, self.store.get(id).newest_by(by)?)));
-        let result = match current {
-            Some((id, current))
-                if matches!(change, Change::End | Change::None)
-                    && current.process.is_called(&recorded.process) =>
-            {
-                let seen = Seen {
-                    parent: parent.map(|parent| parent.process).or_else(|| current.parent.clone()),
-                    ..seen(current, change == Change::End)
-                };
-                if change == Change::End {
-                    self.store.update(id, |instance| instance.ended = Some(at.order));
-                }
-                seen
+        let result = match self.known(host, &recorded, by) {
+            Known::Image(id) => {
+                let parent = self.recorded_parent(host, recorded.parent().as_ref(), at.order);
+                let seen = seen(self.store.get(id).at(by), recorded.change == Change::End);
+                let parent = parent.map(|parent| parent.process).or(seen.parent);
+                self.note_end(id, recorded.change, at);
+                Seen { parent, ..seen }
             }
-            _ => self.new_image(host, found, recorded, parent, at, by),
+            Known::Process(found) => self.new_image(host, found, recorded, at, by),
         };
         self.enforce();
         result
+    }
+
+    /// Takes a process document as [`record`](Self::record) does, where nobody asks whose it is.
+    pub fn learn(&mut self, host: HostRef<'_>, recorded: Recorded<'_>, at: At, slack: i64) {
+        let by = at.order.saturating_add(slack);
+        match self.known(host, &recorded, by) {
+            Known::Image(id) => self.note_end(id, recorded.change, at),
+            Known::Process(found) => _ = self.new_image(host, found, recorded, at, by),
+        }
+        self.enforce();
+    }
+
+    /// Finds what is known of a document's process.
+    fn known(&self, host: HostRef<'_>, recorded: &Recorded<'_>, by: i64) -> Known {
+        let found = self.find_recorded(host, recorded, by);
+        let is_same = |id: &u32| {
+            let current = self.store.get(*id).newest_by(by);
+            current.is_some_and(|current| current.is_called(&recorded.process))
+        };
+        match found.filter(|_| matches!(recorded.change, Change::End | Change::None)).filter(is_same) {
+            Some(id) => Known::Image(id),
+            None => Known::Process(found),
+        }
+    }
+
+    fn note_end(&mut self, id: u32, change: Change, at: At) {
+        if change == Change::End {
+            self.store.end(id, at.order);
+        }
     }
 
     /// Gives a process a new image; it is entered if it was not found.
@@ -169,16 +232,19 @@ impl ProcessTable {
         host: HostRef<'_>,
         found: Option<u32>,
         recorded: Recorded<'_>,
-        parent: Option<Parent>,
         at: At,
         by: i64,
     ) -> Seen {
-        let change = recorded.change;
-        let effective_parent = self.recorded_parent(host, recorded.effective_parent.as_ref(), at.order);
-        let (mut process, has_args) = recorded.image(self.store.memory());
+        let Recorded { change, process: described, readers } = &recorded;
+        let parent = self.recorded_parent(host, recorded.parent().as_ref(), at.order);
+        let effective_parent = (readers.effective_parent)(described.values);
+        let effective_parent = self.recorded_parent(host, effective_parent.as_ref(), at.order);
+        let mut image = self.store.blank();
+        let process = Arc::get_mut(&mut image).expect("nobody else has a blank image");
+        let has_args = recorded.put(process);
         let id = match found {
             Some(id) => id,
-            None => self.enter_recorded(host, change, &process, parent.as_ref(), at),
+            None => self.enter_recorded(host, &recorded, process, parent.as_ref(), at),
         };
         if let (Change::Fork, Some(forker), None) = (change, &parent, &self.store.get(id).forker)
             && process.ancestry.is_empty()
@@ -193,31 +259,32 @@ impl ProcessTable {
         }
         if let (Change::Fork, Some(parent)) = (change, &parent)
             && !has_args
-            && parent.process.is_called(&recorded.process)
+            && parent.process.is_called(described)
         {
             process.invocation = parent.process.invocation.clone();
         }
-        let from = if change == Change::Fork { instance.begun.max(at.order) } else { at.order };
-        self.refine(id, &process);
+        let from = if *change == Change::Fork { instance.begun.max(at.order) } else { at.order };
+        self.refine(id, process);
         let own_parent = (process.parent_pid, process.parent_entity_id.take());
         let own_start = process.start;
-        identify(&mut process, self.store.get(id), parent.as_ref());
+        identify(process, self.store.get(id), parent.as_ref());
         process.start = process.start.or(own_start);
         process.parent_pid = own_parent.0.or(process.parent_pid);
-        process.parent_entity_id = own_parent.1.or(process.parent_entity_id);
+        process.parent_entity_id = own_parent.1.or(process.parent_entity_id.take());
+        process.weight = image::weight(process);
         let version = Version {
             from,
             token: None,
-            process: self.store.sealed(process),
+            weight: process.weight,
+            process: image,
             parent: parent.map(|parent| parent.process),
             effective_parent: effective_parent.map(|parent| parent.process),
-            is_installer_host: recorded.process.is_installer_host(),
+            is_installer_host: described.is_installer_host(),
+            called: described.called(),
         };
-        let result = seen(&version, change == Change::End);
+        let result = seen(&version, *change == Change::End);
         self.store.put(id, version, MAX_IMAGES);
-        if change == Change::End {
-            self.store.update(id, |instance| instance.ended = Some(at.order));
-        }
+        self.note_end(id, *change, at);
         result
     }
 
@@ -228,14 +295,15 @@ impl ProcessTable {
         {
             return Some(id);
         }
-        if let Some(pidversion) = recorded.pidversion
+        let identity = (recorded.readers.identity)(recorded.process.values);
+        if let Some(pidversion) = identity.pidversion
             && let Some(id) = self.store.by_token(host.number, pid, pidversion)
         {
             return Some(id);
         }
-        if recorded.start.is_some() {
+        if identity.start.is_some() {
             let ids = self.store.by_pid(host.number, pid);
-            return ids.iter().rev().copied().find(|id| self.store.get(*id).start == recorded.start);
+            return ids.iter().rev().copied().find(|id| self.store.get(*id).start == identity.start);
         }
         if recorded.process.entity_id.is_some() || recorded.change == Change::Fork {
             return None;
@@ -245,7 +313,7 @@ impl ProcessTable {
         let id = self.store.begun_by(host.number, pid, order)?;
         let instance = self.store.get(id);
         let known = instance.at(order).process.parent_pid;
-        let other_parent = match (known, recorded.parent_pid) {
+        let other_parent = match (known, identity.parent_pid) {
             (Some(known), Some(parent)) => known != parent && parent != 1,
             _ => false,
         };
@@ -256,17 +324,18 @@ impl ProcessTable {
     fn enter_recorded(
         &mut self,
         host: HostRef<'_>,
-        change: Change,
+        recorded: &Recorded<'_>,
         process: &Process,
         parent: Option<&Parent>,
         at: At,
     ) -> u32 {
+        let change = recorded.change;
         if change != Change::Fork {
             self.counts.first_seen_alive += 1;
         }
-        let id = match process.entity_id.is_empty() {
-            true => entity_id(host.id, process.pid, process.start.unwrap_or(at.time)),
-            false => process.entity_id.clone(),
+        let id = match recorded.process.entity_id.as_deref() {
+            None => entity_id(host.id, process.pid, process.start.unwrap_or(at.time)),
+            Some(entity_id) => entity_id.into(),
         };
         let age = process.start.map_or(0, |start| at.time.saturating_sub(start).max(0));
         let own_ancestry = Some(process.ancestry.clone()).filter(|own| !own.is_empty());
@@ -334,8 +403,12 @@ impl Described {
         if let Some(own) = first.as_ref().filter(is_same) {
             return own.clone();
         }
-        let process = sealed(another.image(String::new()));
-        first.insert(Parent { process, is_installer_host: another.is_installer_host() }).clone()
+        let entity_id = another.entity_id.as_deref().map(Arc::from).unwrap_or_default();
+        let mut process = Process { entity_id, ..Process::default() };
+        another.put(&mut process);
+        first
+            .insert(Parent { process: sealed(process), is_installer_host: another.is_installer_host() })
+            .clone()
     }
 }
 

@@ -12,7 +12,8 @@ use smallvec::SmallVec;
 
 use super::{Parent, image};
 use crate::event::{Package, Process};
-use crate::observation::Token;
+use crate::observation::{Image, Token};
+use crate::package;
 use crate::seeded::{self, SeededMap};
 
 /// A process from fork to exit, and the images that it had.
@@ -47,6 +48,39 @@ pub(super) struct Version {
     pub(super) effective_parent: Option<Arc<Process>>,
     /// Whether it is an installer host.
     pub(super) is_installer_host: bool,
+    /// A hash of what its document calls it, so that the image need not be looked at to know whether another document
+    /// calls it the same; 0 if it has none.
+    pub(super) called: u64,
+    /// The image's own weight, for the same reason.
+    pub(super) weight: usize,
+}
+
+impl Version {
+    /// An image that a message shows, which holds from a time on.
+    pub(super) fn of_message(
+        from: i64,
+        image: &Image<'_>,
+        process: Arc<Process>,
+        parent: Option<Parent>,
+        effective_parent: Option<Arc<Process>>,
+    ) -> Self {
+        Version {
+            from,
+            token: Some(image.token),
+            weight: process.weight,
+            process,
+            parent: parent.map(|parent| parent.process),
+            effective_parent,
+            is_installer_host: package::is_host(image),
+            called: 0,
+        }
+    }
+
+    /// Exchanges the image for one that differs in no more than what is known of it.
+    pub(super) fn set(&mut self, process: Arc<Process>) {
+        self.weight = process.weight;
+        self.process = process;
+    }
 }
 
 impl Instance {
@@ -75,7 +109,7 @@ impl Instance {
     }
 
     pub(super) fn weight(&self) -> usize {
-        size_of::<Slot>() + self.versions.iter().map(|version| version.process.weight).sum::<usize>()
+        size_of::<Slot>() + self.versions.iter().map(|version| version.weight).sum::<usize>()
     }
 
     /// In the order in which entries go: what has ended, then what has not, each without a package first.
@@ -131,7 +165,7 @@ pub(super) struct Store {
     /// By host and entity id, which is a digest of the sensor's own, but in a recording what it says.
     by_entity: HashTable<Named>,
     hasher: FxSeededState,
-    /// Images that are gone and nobody has, for their memory: mostly one goes when another comes.
+    /// Images that are gone, for their memory: mostly one goes when another comes.
     spare: Vec<Arc<Process>>,
     /// How many of the entries that go next were looked at already.
     near: usize,
@@ -301,6 +335,17 @@ impl Store {
         result
     }
 
+    /// Notes when a process ended.
+    pub(super) fn end(&mut self, id: u32, order: i64) {
+        let slot = self.slot_mut(id);
+        slot.instance.ended = Some(order);
+        let list = slot.instance.list();
+        if list != self.links[id as usize].list {
+            self.unlink(id);
+            self.push(id, list);
+        }
+    }
+
     /// Notes that a process was used, so that it goes later.
     pub(super) fn touch(&mut self, id: u32) {
         let Link { list, next, .. } = self.links[id as usize];
@@ -382,8 +427,7 @@ impl Store {
         }
         if let Some(slot) = &mut self.slots[id as usize] {
             let images = slot.instance.versions.drain(..).map(|version| version.process);
-            let spare = images.filter(|image| Arc::strong_count(image) == 1);
-            self.spare.extend(spare.take(MAX_SPARE - self.spare.len()));
+            self.spare.extend(images.take(MAX_SPARE - self.spare.len()));
         }
         // Dropped where it lies, which is cheaper than to take it from there.
         self.slots[id as usize] = None;
@@ -391,21 +435,23 @@ impl Store {
     }
 
     /// Returns an image as it is kept.
-    pub(super) fn sealed(&mut self, mut process: Process) -> Arc<Process> {
-        process.weight = image::weight(&process);
-        match self.spare.pop() {
-            Some(mut memory) => {
-                *Arc::make_mut(&mut memory) = process;
-                memory
-            }
-            None => Arc::new(process),
+    pub(super) fn sealed(&mut self, process: Process) -> Arc<Process> {
+        let mut image = self.blank();
+        if let Some(own) = Arc::get_mut(&mut image) {
+            *own = process;
+            own.weight = image::weight(own);
         }
+        image
     }
 
-    /// Returns memory for the description of an image that is to be sealed next.
-    pub(super) fn memory(&mut self) -> String {
-        let last = self.spare.last_mut().and_then(Arc::get_mut);
-        last.map(|image| std::mem::take(&mut image.description).into_memory()).unwrap_or_default()
+    /// Returns an image to be written anew, which nobody else has; what is in it is of one that is gone.
+    pub(super) fn blank(&mut self) -> Arc<Process> {
+        while let Some(mut image) = self.spare.pop() {
+            if Arc::get_mut(&mut image).is_some() {
+                return image;
+            }
+        }
+        Arc::default()
     }
 
     fn push(&mut self, id: u32, list: usize) {

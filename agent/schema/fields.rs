@@ -212,7 +212,7 @@ fields! {
         "which of the Mac's network sources saw the flow", |e| network(e, |n| Value::from(n.source));
     "vedette.attribution": Keyword, NETWORK, Table,
         "how the flow's process was found: `named`, `pid`, `pid_after_exit`",
-        |e| Value::from(e.attribution.map(|a| a.as_str()));
+        |e| Value::from(e.who().attribution.map(|a| a.as_str()));
     "vedette.loss.missing": Long, LOSS, Sensor,
         "how many messages did not come, by their numbers", |e| loss(e, |l| unsigned(Some(l.missing)));
     "vedette.loss.messages": Long, LOSS, Sensor,
@@ -320,15 +320,15 @@ fn kernel_signature<'a>(event: &'a Event, read: impl Fn(&'a CodeSignature) -> Va
 }
 
 fn process<'a>(event: &'a Event, read: impl Fn(&'a Process) -> Value<'a>) -> Value<'a> {
-    event.process.as_deref().map_or(Value::Missing, read)
+    event.process().map(|own| &**own).map_or(Value::Missing, read)
 }
 
 fn parent<'a>(event: &'a Event, read: impl Fn(&'a Process) -> Value<'a>) -> Value<'a> {
-    event.parent.as_deref().map_or(Value::Missing, read)
+    event.parent().map(|own| &**own).map_or(Value::Missing, read)
 }
 
 fn effective<'a>(event: &'a Event, read: impl Fn(&'a Process) -> Value<'a>) -> Value<'a> {
-    event.effective_parent.as_deref().map_or(Value::Missing, read)
+    event.effective_parent().map(|own| &**own).map_or(Value::Missing, read)
 }
 
 fn invocation<'a>(event: &'a Event, read: impl Fn(&'a Invocation) -> Value<'a>) -> Value<'a> {
@@ -355,7 +355,7 @@ fn package<'a>(event: &'a Event, read: impl Fn(&'a Package) -> Value<'a>) -> Val
     let package = match &event.loss {
         // Who was busiest need not be of the session.
         Some(loss) => loss.package.as_deref(),
-        None => event.process.as_ref().and_then(|process| process.package.as_deref()),
+        None => event.process().and_then(|process| process.package.as_deref()),
     };
     package.map_or(Value::Missing, read)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::event::{
     Action, ArgsParts, Attribution, CodeSignature, DescriptionParts, Fields, Host, InvocationParts, KeptArgs,
-    Loss, Network, Package, Process, User,
+    Loss, Network, Package, Process, User, Who,
 };
 
 #[test]
@@ -130,7 +130,7 @@ fn elastics_fields_are_all_accounted_for() {
 #[test]
 fn an_event_of_nothing_renders() {
     for action in [Action::Exec, Action::Fork, Action::End, Action::ConnectionAttempted, Action::Document] {
-        let event = Event::new(Fields { action, ..Fields::default() });
+        let event = Event::new(Fields { action, ..Fields::default() }, Who::default());
         let json = render(&event);
         assert!(json.keys().all(|key| !key.contains('.')), "{json:?}");
     }
@@ -232,7 +232,7 @@ fn event_of_everything() -> Event {
         description: description.into(),
     };
     let process = Arc::new(process);
-    Event::new(Fields {
+    let fields = Fields {
         action: Action::Exec,
         tick: Some(1),
         sequence: Some(1),
@@ -247,9 +247,6 @@ fn event_of_everything() -> Event {
             mac: list("00-00-5E-00-53-23"),
             os_recorded: false,
         }),
-        process: Some(process.clone()),
-        parent: Some(process.clone()),
-        effective_parent: Some(process.clone()),
         exit_code: Some(0),
         network: Some(Box::new(Network {
             direction: Some("egress"),
@@ -264,8 +261,14 @@ fn event_of_everything() -> Event {
             destination_bytes: Some(1),
             source: Some("es"),
         })),
-        attribution: Some(Attribution::Named),
         loss: Some(Loss { of_busiest: Some(1), package: process.package.clone(), ..Loss::default() }),
         ..Fields::default()
-    })
+    };
+    let who = Who {
+        process: Some(process.clone()),
+        parent: Some(process.clone()),
+        effective_parent: Some(process),
+        attribution: Some(Attribution::Named),
+    };
+    Event::new(fields, who)
 }

@@ -47,7 +47,7 @@ fn a_field_that_a_document_lacks_reads_the_same_whether_its_description_is_made_
         let left_out = (without < whole.len()).then(|| fields.remove(without).0);
         let mut normaliser = Normaliser::new(Options::default());
         let Some(event) = normaliser.normalise(0, document(EPOCH, fields)) else { continue };
-        let Some(process) = event.process.clone() else { continue };
+        let Some(process) = event.process().cloned() else { continue };
         assert!(process.description.excerpt().is_some(), "nothing is made yet");
         for (field, spec) in (0..).map(FieldId).zip(FIELDS) {
             answered += usize::from(process.description.lacks(field));

@@ -89,8 +89,8 @@ fn network() -> Network {
 }
 
 fn shown(event: &Event) -> (Option<String>, Option<&'static str>) {
-    let executable = event.process.as_ref().and_then(|process| process.executable().map(str::to_owned));
-    (executable, event.attribution.map(Attribution::as_str))
+    let executable = event.process().and_then(|process| process.executable().map(str::to_owned));
+    (executable, event.who().attribution.map(Attribution::as_str))
 }
 
 fn is(executable: &str, attribution: &'static str) -> (Option<String>, Option<&'static str>) {
@@ -163,10 +163,10 @@ fn of_a_process_that_nothing_was_told_of_its_entity_id_is_known_and_nothing_else
     };
     let event = flow(&mut told, Owner::Process { pid: 500, start: EPOCH + 20 * SECOND });
     assert_eq!(shown(&event), (None, Some("named")));
-    let early = event.process.as_ref().expect("a process").entity_id.clone();
+    let early = event.process().expect("a process").entity_id.clone();
     told.exec(21, Run { path: "/bin/zsh", pidversion: 89, ..NEXT }, NEXT);
     let event = flow(&mut told, Owner::Process { pid: 500, start: EPOCH + 20 * SECOND });
-    assert_eq!(event.process.as_ref().expect("a process").entity_id, early);
+    assert_eq!(event.process().expect("a process").entity_id, early);
     assert_eq!(shown(&flow(&mut told, Owner::Pid { pid: 600, began: 0 })), (None, None));
 }
 

@@ -104,10 +104,10 @@ fn check_account(
         for step in 0..=steps as i64 {
             let time = EPOCH + step * 10 * MILLISECOND + 5 * MILLISECOND;
             let event = normaliser.normalise(9, flow(time, vec![("process.pid", pid.into())])).unwrap();
-            let got = event.process.as_ref().map(|process| (process.start, process.name()));
+            let got = event.process().map(|process| (process.start, process.name()));
             let truth = account.at(pid, time).map(|(life, name)| (Some(life.start), Some(name)));
             prop_assert_eq!(got, truth, "pid {} at step {}", pid, step);
-            if let (Some(process), Some((life, _))) = (&event.process, account.at(pid, time)) {
+            if let (Some(process), Some((life, _))) = (event.process(), account.at(pid, time)) {
                 let ids: Vec<&str> = process.ancestry.iter().filter_map(|id| id.as_str()).collect();
                 let truth: Vec<_> = life
                     .ancestors
@@ -124,7 +124,7 @@ fn check_account(
                     true => Attribution::PidAfterExit,
                     false => Attribution::Pid,
                 };
-                prop_assert_eq!(event.attribution, Some(attribution));
+                prop_assert_eq!(event.who().attribution, Some(attribution));
             }
         }
     }

@@ -69,7 +69,7 @@ impl Letters {
         } else if let Some(parent) = text("process.parent.pid") {
             line.push_str(&format!(" < {parent}"));
         }
-        let ancestry = event.process.as_ref().map(|process| process.ancestry.clone()).unwrap_or_default();
+        let ancestry = event.process().map(|process| process.ancestry.clone()).unwrap_or_default();
         // launchd heads every chain and tells nothing.
         let launchd = |id: &&Scalar| id.as_str().is_some_and(|id| !self.0.contains_key(id));
         let known: String =
