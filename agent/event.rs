@@ -25,7 +25,8 @@ struct Inner {
     who: OnceLock<Who>,
     /// Who is asked for that, if it is not known yet.
     attribution: Option<Arc<dyn Attribute>>,
-    dates: Dates,
+    /// Made when they are first asked for, as those of most events never are.
+    dates: OnceLock<Box<Dates>>,
 }
 
 /// Whose an event is.
@@ -52,7 +53,7 @@ pub(crate) trait Attribute: fmt::Debug + Send + Sync {
     fn is_described(&self, event: &Fields) -> bool;
 }
 
-/// The event's dates as text, written when a rule or an alert first asks for them: most events never are.
+/// The event's dates as text, each written when a rule or an alert first asks for it.
 #[derive(Debug, Default)]
 struct Dates {
     time: OnceLock<Box<str>>,
@@ -82,7 +83,7 @@ pub struct Fields {
     /// `network.*`, `source.*`, `destination.*`, for live flows; a recorded flow has a document.
     pub network: Option<Box<Network>>,
     /// `vedette.loss.*`; the process is then the busiest one that is responsible for others.
-    pub loss: Option<Loss>,
+    pub loss: Option<Box<Loss>>,
     /// The ECS document that the event was read from.
     pub document: Option<Document>,
 }
@@ -241,18 +242,18 @@ pub struct Network {
 impl Event {
     /// Makes an event.
     pub fn new(fields: Fields, who: Who) -> Self {
-        Event(Arc::new(Inner { fields, who: who.into(), attribution: None, dates: Dates::default() }))
+        Event(Arc::new(Inner { fields, who: who.into(), attribution: None, dates: OnceLock::new() }))
     }
 
     /// Makes an event in the memory of `last`, the one that was made so before, if nobody has kept that.
     pub(crate) fn renewed(last: &mut Option<Event>, fields: Fields, who: Who) -> Self {
-        Self::put(last, Inner { fields, who: who.into(), attribution: None, dates: Dates::default() })
+        Self::put(last, Inner { fields, who: who.into(), attribution: None, dates: OnceLock::new() })
     }
 
     /// The same of an event of which it is asked for later whose it is, if at all.
     pub(crate) fn attributed(last: &mut Option<Event>, fields: Fields, by: &Arc<dyn Attribute>) -> Self {
         let attribution = Some(Arc::clone(by));
-        Self::put(last, Inner { fields, who: OnceLock::new(), attribution, dates: Dates::default() })
+        Self::put(last, Inner { fields, who: OnceLock::new(), attribution, dates: OnceLock::new() })
     }
 
     fn put(last: &mut Option<Event>, inner: Inner) -> Self {
@@ -316,21 +317,25 @@ impl Event {
         !self.get(schema::LOSS).is_missing()
     }
 
+    fn dates(&self) -> &Dates {
+        self.0.dates.get_or_init(Box::default)
+    }
+
     /// Returns `@timestamp` as RFC 3339 text.
     pub fn time_text(&self) -> &str {
-        self.0.dates.time.get_or_init(|| timestamp::format(self.time).into())
+        self.dates().time.get_or_init(|| timestamp::format(self.time).into())
     }
 
     /// Returns `process.start` as RFC 3339 text, where it is known.
     pub fn start_text(&self) -> Option<&str> {
         let start = self.process()?.start?;
-        Some(self.0.dates.start.get_or_init(|| timestamp::format(start).into()))
+        Some(self.dates().start.get_or_init(|| timestamp::format(start).into()))
     }
 
     /// Returns `process.parent.start` as RFC 3339 text, where it is known.
     pub fn parent_start_text(&self) -> Option<&str> {
         let start = self.parent()?.start?;
-        Some(self.0.dates.parent_start.get_or_init(|| timestamp::format(start).into()))
+        Some(self.dates().parent_start.get_or_init(|| timestamp::format(start).into()))
     }
 }
 

@@ -142,7 +142,7 @@ impl Normaliser {
         let fields = Fields {
             tick: self.ticks.then_some(at.order),
             action: Action::EventsLost,
-            loss: Some(loss),
+            loss: Some(Box::new(loss)),
             ..Fields::of(host.described.clone(), at.time, at.order)
         };
         Some(Event::new(fields, who))

@@ -110,16 +110,23 @@ pub(super) struct NamedProcess<'a> {
 /// Returns whether a document is an alert, or one of those that follow an alert of this sensor.
 pub(super) fn is_alert(document: &Values) -> bool {
     let kind = document.get(EVENT_KIND);
-    is(kind, "alert") || is(kind, "enrichment")
+    kind != Value::Str("event") && (is(kind, "alert") || is(kind, "enrichment"))
 }
 
 pub(super) fn category(document: &Values) -> Category {
-    let category = document.get(EVENT_CATEGORY);
-    match () {
-        () if is(category, "process") => Category::Process,
-        () if is(category, "network") => Category::Network,
-        () if is(category, "host") && document.has(LOSS) => Category::Loss,
-        () => Category::Other,
+    match document.plain(EVENT_CATEGORY) {
+        // Nearly all documents are of one category, written as text.
+        Some("process") => Category::Process,
+        Some("network") => Category::Network,
+        _ => {
+            let category = document.get(EVENT_CATEGORY);
+            match () {
+                () if is(category, "process") => Category::Process,
+                () if is(category, "network") => Category::Network,
+                () if is(category, "host") && document.has(LOSS) => Category::Loss,
+                () => Category::Other,
+            }
+        }
     }
 }
 
@@ -374,13 +381,21 @@ pub(super) fn is_exec(document: &Values) -> bool {
 
 /// What a document is about: by Elastic's actions, else by ECS's types.
 fn change(document: &Values) -> Change {
-    let (action, kind) = (document.get(EVENT_ACTION), document.get(EVENT_TYPE));
-    match () {
-        () if is(action, "exec") => Change::Exec,
-        () if is(action, "fork") => Change::Fork,
-        () if is(action, "end") || is(kind, "end") => Change::End,
-        () if is(kind, "start") => Change::Exec,
-        () => Change::None,
+    match document.plain(EVENT_ACTION) {
+        // Nearly all documents say it so.
+        Some("exec") => Change::Exec,
+        Some("fork") => Change::Fork,
+        Some("end") => Change::End,
+        _ => {
+            let (action, kind) = (document.get(EVENT_ACTION), document.get(EVENT_TYPE));
+            match () {
+                () if is(action, "exec") => Change::Exec,
+                () if is(action, "fork") => Change::Fork,
+                () if is(action, "end") || is(kind, "end") => Change::End,
+                () if is(kind, "start") => Change::Exec,
+                () => Change::None,
+            }
+        }
     }
 }
 
@@ -445,20 +460,26 @@ fn first(document: &Values, field: FieldId) -> Value<'_> {
 }
 
 fn borrowed(document: &Values, field: FieldId) -> Option<&str> {
-    first(document, field).as_str().filter(|text| !text.is_empty())
+    match document.plain(field) {
+        None if document.has(field) => first(document, field).as_str(),
+        plain => plain,
+    }
+    .filter(|text| !text.is_empty())
 }
 
 /// Text as it is kept; an id that a document writes as a number is text as well.
+#[inline]
 fn kept(document: &Values, field: FieldId) -> Option<Cow<'_, str>> {
     match document.plain(field) {
-        Some(text) if !text.is_empty() => Some(Cow::Borrowed(cut(text, MAX_TEXT_BYTES))),
-        None if document.has(field) => kept_otherwise(document, field),
-        Some(_) | None => None,
+        Some(text) if (1..=MAX_TEXT_BYTES).contains(&text.len()) => Some(Cow::Borrowed(text)),
+        None if !document.has(field) => None,
+        _ => kept_otherwise(document, field),
     }
 }
 
-/// The same, of what is no single text that is written as it is.
+/// The same, of what is no single text that is written as it is kept.
 #[cold]
+#[inline(never)]
 fn kept_otherwise(document: &Values, field: FieldId) -> Option<Cow<'_, str>> {
     match first(document, field) {
         Value::Str(text) if !text.is_empty() => Some(Cow::Borrowed(cut(text, MAX_TEXT_BYTES))),

@@ -30,6 +30,12 @@ struct Span {
     form: Form,
 }
 
+impl Default for Span {
+    fn default() -> Self {
+        Span { start: 0, end: 0, form: Form::Made }
+    }
+}
+
 /// How long the text of an excerpt is at most, in bytes.
 const MAX_TEXT: u32 = 8 << 10;
 
@@ -74,41 +80,34 @@ impl Excerpt {
     /// Takes the values of some fields of a document, in the place of what was taken before; returns `false`, with nothing
     /// taken, if they are long, or stand nowhere.
     pub fn renew(&mut self, values: &Values, selection: &Selection) -> bool {
-        let Excerpt { text, spans, layout: own_layout } = self;
-        text.clear();
-        spans.clear();
+        self.text.clear();
         let Some((layout, places)) = values.places() else { return false };
-        let chosen = layout.chosen(selection);
-        let copy = |text: &mut String, run: Range<u32>| {
-            let run = values.line().get(run.start as usize..run.end as usize).unwrap_or_default();
-            if text.capacity() - text.len() < run.len() {
-                text.reserve_exact((text.len() + run.len()).next_multiple_of(ROUNDED) - text.len());
-            }
-            text.push_str(run);
-        };
+        let (line, chosen) = (values.line(), layout.chosen(selection));
+        self.spans.resize(chosen.places.len(), Span::default());
         // What is copied together, and what must be added to its places.
         let (mut run, mut moved) = (0..0, 0u32);
-        for index in &chosen.places {
+        for (span, index) in self.spans.iter_mut().zip(&chosen.places) {
             let place = &places[usize::from(*index)];
             let (start, end) = written(place);
             if start.wrapping_sub(run.end) > GAP {
-                copy(text, run);
+                copy(&mut self.text, line, run);
                 run = start..end;
-                moved = (text.len() as u32).wrapping_sub(start);
+                moved = (self.text.len() as u32).wrapping_sub(start);
             }
             run.end = end;
             if end.wrapping_add(moved) > MAX_TEXT {
                 return false;
             }
             let [start, end] = [place.start, place.end].map(|at| at.wrapping_add(moved) as u16);
-            spans.push(Span { start, end, form: place.form });
+            *span = Span { start, end, form: place.form };
         }
-        copy(text, run);
-        if text.capacity() > 2 * text.len().next_multiple_of(ROUNDED) {
-            text.shrink_to(text.len().next_multiple_of(ROUNDED));
+        copy(&mut self.text, line, run);
+        let rounded = self.text.len().next_multiple_of(ROUNDED);
+        if self.text.capacity() > 2 * rounded {
+            self.text.shrink_to(rounded);
         }
-        if !Arc::ptr_eq(own_layout, &chosen.layout) {
-            *own_layout = Arc::clone(&chosen.layout);
+        if !Arc::ptr_eq(&self.layout, &chosen.layout) {
+            self.layout = Arc::clone(&chosen.layout);
         }
         true
     }
@@ -158,6 +157,16 @@ impl Excerpt {
         let text = self.text.as_bytes().iter().step_by(64).fold(0, |sum, byte| sum + usize::from(*byte));
         text + self.spans.last().map_or(0, |span| usize::from(span.end))
     }
+}
+
+/// Appends a part of a line.
+#[inline]
+fn copy(text: &mut String, line: &str, run: Range<u32>) {
+    let run = line.get(run.start as usize..run.end as usize).unwrap_or_default();
+    if text.capacity() - text.len() < run.len() {
+        text.reserve_exact((text.len() + run.len()).next_multiple_of(ROUNDED) - text.len());
+    }
+    text.push_str(run);
 }
 
 /// About how many bytes a piece of memory takes beside what is in it.

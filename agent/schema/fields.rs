@@ -361,7 +361,7 @@ fn package<'a>(event: &'a Event, read: impl Fn(&'a Package) -> Value<'a>) -> Val
 }
 
 fn loss<'a>(event: &'a Event, read: impl Fn(&'a Loss) -> Value<'a>) -> Value<'a> {
-    event.loss.as_ref().map_or(Value::Missing, read)
+    event.loss.as_deref().map_or(Value::Missing, read)
 }
 
 fn network<'a>(event: &'a Event, read: impl Fn(&'a Network) -> Value<'a>) -> Value<'a> {
