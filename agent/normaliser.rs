@@ -298,8 +298,7 @@ fn attribute(
 ) -> Option<(Seen, Attribution)> {
     let named = document::named_process(&document.values);
     let agrees = |seen: &Seen| {
-        seen.process.agrees(named.executable, named.name)
-            && named.pid.is_none_or(|pid| pid == seen.process.pid)
+        seen.agrees(named.executable, named.name) && named.pid.is_none_or(|pid| pid == seen.process.pid)
     };
     if let Some(seen) = named.entity_id.and_then(|id| table.entity(host, id, at.order, slack)) {
         return agrees(&seen).then_some((seen, Attribution::Named));

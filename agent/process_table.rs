@@ -121,6 +121,8 @@ pub struct Seen {
     pub effective_parent: Option<Arc<Process>>,
     /// Whether the process had ended by then.
     pub ended: bool,
+    /// A hash of what the image's document calls it; 0 if it has none.
+    called: u64,
 }
 
 /// A parent's image, and whether it is an installer host.
@@ -231,7 +233,7 @@ impl ProcessTable {
         let version = &self.store.get(id).versions[index];
         let (process, effective_parent) = (version.process.clone(), version.effective_parent.clone());
         self.enforce();
-        Seen { process, parent: Some(parent.process), effective_parent, ended: false }
+        Seen { process, parent: Some(parent.process), effective_parent, ended: false, called: 0 }
     }
 
     /// Takes an exec: `process` is the image that `exec.target` replaces.
@@ -332,7 +334,7 @@ impl ProcessTable {
         }
         let (entity_id, start) = (entity_id(host.id, pid, start), Some(start));
         let process = sealed(Process { pid, start, entity_id, ..Process::default() });
-        Seen { process, parent: None, effective_parent: None, ended: false }
+        Seen { process, parent: None, effective_parent: None, ended: false, called: 0 }
     }
 
     /// Returns the process of an entity id, with its image at `time`.
@@ -572,6 +574,7 @@ fn seen(version: &Version, ended: bool) -> Seen {
         parent: version.parent.clone(),
         effective_parent: version.effective_parent.clone(),
         ended,
+        called: version.called,
     }
 }
 

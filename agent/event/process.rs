@@ -10,9 +10,15 @@ use crate::process_table::MAX_TEXT_BYTES;
 
 /// A process's image at one moment; a new one at each fork and exec.
 ///
-/// Here is who it is; what it is stands in its [`Description`], which is read as if its fields were here.
+/// Here is who it is; what it is stands in its [`Description`], which is read as if its fields were here. Of most images
+/// in a recording nobody reads more than what comes first, which lies together.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub struct Process {
+    /// About how many bytes the texts of this image hold; set when it is made.
+    pub weight: usize,
+    /// `vedette.package`: the install session that the process belongs to.
+    pub package: Option<Arc<Package>>,
     /// `process.pid`.
     pub pid: u32,
     /// The kernel's pidversion; with the pid it names this very image.
@@ -27,14 +33,10 @@ pub struct Process {
     pub parent_entity_id: Option<Arc<str>>,
     /// `process.Ext.ancestry`: entity ids, the parent at fork first.
     pub ancestry: Arc<[Scalar]>,
-    /// `vedette.package`: the install session that the process belongs to.
-    pub package: Option<Arc<Package>>,
     /// The image that this one replaced, `process.previous.*`.
     pub previous_executable: Option<Arc<str>>,
     /// What it is.
     pub description: Lazy,
-    /// About how many bytes the texts of this image hold; set when it is made.
-    pub weight: usize,
 }
 
 impl std::ops::Deref for Process {

@@ -111,12 +111,25 @@ impl DescribedProcess<'_> {
         image.description.renew(self.values, self.reader);
     }
 
-    /// Returns a hash of executable and name, which is 0 only where neither is known.
+    /// Returns what [`Version::called`] is of it.
     fn called(&self) -> u64 {
-        match (self.executable.as_deref(), self.name.as_deref()) {
-            (None, None) => 0,
-            both => FxBuildHasher.hash_one(both) | 1,
-        }
+        called(self.executable.as_deref(), self.name.as_deref())
+    }
+}
+
+/// Returns a hash of what a document calls a process, which is 0 only where it does not.
+fn called(executable: Option<&str>, name: Option<&str>) -> u64 {
+    match (executable, name) {
+        (None, None) => 0,
+        both => FxBuildHasher.hash_one(both) | 1,
+    }
+}
+
+impl Seen {
+    /// Returns whether its process may be what a document calls by these, as [`Process::agrees`] does; mostly without a
+    /// look at the image.
+    pub fn agrees(&self, executable: Option<&str>, name: Option<&str>) -> bool {
+        (self.called != 0 && self.called == called(executable, name)) || self.process.agrees(executable, name)
     }
 }
 

@@ -16,43 +16,45 @@ use crate::observation::{Image, Token};
 use crate::package;
 use crate::seeded::{self, SeededMap};
 
-/// A process from fork to exit, and the images that it had.
+/// A process from fork to exit, and the images that it had. What is read of most processes comes first, and lies together.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Instance {
+    pub(super) entity_id: Arc<str>,
     /// Which host it ran on.
     pub(super) host: u32,
     pub(super) pid: u32,
-    pub(super) entity_id: Arc<str>,
-    /// `start_time`, wall clock; with host and pid its identity.
-    pub(super) start: Option<i64>,
+    pub(super) package: Option<Arc<Package>>,
     /// When it started, on the clock that orders events.
     pub(super) begun: i64,
     /// When it ended, or was seen to have been succeeded by another of its pid.
     pub(super) ended: Option<i64>,
     /// Its images, oldest first; never empty, but while one is entered from a document. Most processes have one or two.
     pub(super) versions: SmallVec<[Version; 2]>,
+    /// `start_time`, wall clock; with host and pid its identity.
+    pub(super) start: Option<i64>,
     pub(super) ancestry: Arc<[Scalar]>,
-    pub(super) package: Option<Arc<Package>>,
     /// Who forked it, if a fork message or document said so.
     pub(super) forker: Option<Parent>,
 }
 
 /// An image, and what goes with it.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Version {
     /// From when it holds, on the clock that orders events.
     pub(super) from: i64,
-    pub(super) token: Option<Token>,
+    /// A hash of what its document calls it, so that the image need not be looked at to know whether another document
+    /// calls it the same; 0 if it has none.
+    pub(super) called: u64,
     pub(super) process: Arc<Process>,
+    /// The image's own weight, for the same reason.
+    pub(super) weight: usize,
     pub(super) parent: Option<Arc<Process>>,
     pub(super) effective_parent: Option<Arc<Process>>,
     /// Whether it is an installer host.
     pub(super) is_installer_host: bool,
-    /// A hash of what its document calls it, so that the image need not be looked at to know whether another document
-    /// calls it the same; 0 if it has none.
-    pub(super) called: u64,
-    /// The image's own weight, for the same reason.
-    pub(super) weight: usize,
+    pub(super) token: Option<Token>,
 }
 
 impl Version {
@@ -123,11 +125,12 @@ const RUNNING_OF_SESSIONS: usize = 3;
 
 /// What an entry takes and stands for in the slab.
 #[derive(Debug)]
+#[repr(C)]
 struct Slot {
-    instance: Instance,
-    weight: usize,
     /// The hash of its host and entity id.
     hash: u64,
+    weight: usize,
+    instance: Instance,
 }
 
 /// An entry's place in its list. It lies apart from the entry: who moves one entry changes two others' places, and what

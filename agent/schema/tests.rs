@@ -261,7 +261,11 @@ fn event_of_everything() -> Event {
             destination_bytes: Some(1),
             source: Some("es"),
         })),
-        loss: Some(Box::new(Loss { of_busiest: Some(1), package: process.package.clone(), ..Loss::default() })),
+        loss: Some(Box::new(Loss {
+            of_busiest: Some(1),
+            package: process.package.clone(),
+            ..Loss::default()
+        })),
         ..Fields::default()
     };
     let who = Who {
