@@ -18,7 +18,10 @@ use crate::observation::{Document, Values};
 use crate::timestamp::{self, TimestampError};
 
 /// The kind of a document that is no event (ECS `event.kind`), and so is read but not evaluated.
+///
+/// As large as what stands in its place where there is an event: so that is moved as a whole, not by bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u64)]
 pub enum NotEvaluated {
     /// What a detection made.
     Alert,

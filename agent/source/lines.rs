@@ -88,7 +88,26 @@ impl Lines {
     ///
     /// After a problem with a line the lines after it follow; after one with the file itself (it is
     /// truncated, the disk fails) nothing does.
+    #[inline]
     pub fn advance(&mut self) -> Option<Result<(), Problem>> {
+        // Most lines were read already and begin with a brace, so that they are not blank and have no byte order mark.
+        if let Some(length) = memchr(b'\n', &self.buffer[self.searched..self.end])
+            && self.buffer[self.start] == b'{'
+            && self.searched + length - self.start <= MAX_LINE
+        {
+            let end = self.searched + length;
+            let is_returned = self.buffer[end - 1] == b'\r';
+            self.line = self.start..end - usize::from(is_returned);
+            (self.start, self.searched) = (end + 1, end + 1);
+            self.number += 1;
+            return Some(Ok(()));
+        }
+        self.find_any()
+    }
+
+    /// Goes to the next line that is not blank, whatever it is.
+    #[inline(never)]
+    fn find_any(&mut self) -> Option<Result<(), Problem>> {
         loop {
             match self.find_line() {
                 Ok(None) => return None,
@@ -109,14 +128,20 @@ impl Lines {
 
     /// Returns the line that [`advance`](Self::advance) went to, if it is UTF-8; the byte that a problem
     /// names counts from 1.
+    #[inline]
     pub fn line(&self) -> Result<Line<'_>, Problem> {
-        match simdutf8::compat::from_utf8(&self.buffer[self.line.clone()]) {
+        match simdutf8::basic::from_utf8(&self.buffer[self.line.clone()]) {
             Ok(text) => Ok(Line { number: self.number, text }),
-            Err(error) => {
-                let byte = error.valid_up_to() + 1;
-                Err(self.problem(format!("not valid UTF-8 at byte {byte}; the line is skipped")))
-            }
+            Err(_) => Err(self.no_text()),
         }
+    }
+
+    /// Returns the problem with a line that is not UTF-8.
+    #[cold]
+    fn no_text(&self) -> Problem {
+        let valid = simdutf8::compat::from_utf8(&self.buffer[self.line.clone()]);
+        let byte = valid.map_or_else(|error| error.valid_up_to(), str::len) + 1;
+        self.problem(format!("not valid UTF-8 at byte {byte}; the line is skipped"))
     }
 
     /// Goes to the next line that is not blank and returns it.

@@ -97,7 +97,14 @@ fn a_line_that_is_not_utf_8_is_reported_and_skipped() {
 
 #[test]
 fn a_line_may_have_16_mib_and_no_more() {
-    let longest = vec![b'x'; MAX_LINE];
+    for first in [b'x', b'{'] {
+        a_line_that_begins_with_it_may_have_16_mib(first);
+    }
+}
+
+fn a_line_that_begins_with_it_may_have_16_mib(first: u8) {
+    let mut longest = vec![b'x'; MAX_LINE];
+    longest[0] = first;
     for (end, too_long) in
         [("\n", false), ("\r\n", false), ("", false), ("x\n", true), ("x\r\n", true), ("x", true)]
     {
@@ -238,7 +245,7 @@ fn a_line_that_was_read_with_the_last_is_known_to_be_there() {
 
 proptest! {
     #[test]
-    fn lines_are_those_of_the_text_however_it_is_read(text in "[ab \\r\\n]{0,200}", step in 1_usize..9) {
+    fn lines_are_those_of_the_text_however_it_is_read(text in "[ab{ \\r\\n]{0,200}", step in 1_usize..9) {
         let expected: Vec<_> = text
             .split('\n')
             .enumerate()
