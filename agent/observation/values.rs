@@ -125,19 +125,23 @@ impl Values {
     }
 
     /// Puts others, taken as [`at`](Self::at) does, in the place of `values`; in their memory, as long as nobody keeps them.
-    pub(crate) fn renew(values: &mut Arc<Values>, line: &str, layout: &Arc<Layout>, places: &[Place]) {
+    /// What is in `places` then means nothing.
+    pub(crate) fn renew(values: &mut Arc<Values>, line: &str, layout: &Arc<Layout>, places: &mut Vec<Place>) {
         match Arc::get_mut(values) {
             Some(own) if own.line.capacity() <= MAX_REUSED => {
                 own.line.clear();
                 own.line.push_str(line);
-                own.places.clear();
-                own.places.extend_from_slice(places);
+                if places.capacity() <= MAX_REUSED / size_of::<Place>() {
+                    std::mem::swap(&mut own.places, places);
+                } else {
+                    own.places.clone_from(places);
+                }
                 own.made.take();
                 if !Arc::ptr_eq(&own.layout, layout) {
                     own.layout = Arc::clone(layout);
                 }
             }
-            _ => *values = Arc::new(Values::at(line, Arc::clone(layout), places)),
+            _ => *values = Arc::new(Values::at(line, Arc::clone(layout), &places[..])),
         }
     }
 
@@ -328,12 +332,12 @@ pub(crate) struct Reused {
     next: usize,
 }
 
-/// How long a line is, in bytes, whose memory is kept for the next.
+/// How large the memory of a line or of its places may be, in bytes, to be used for the next.
 const MAX_REUSED: usize = 64 << 10;
 
 impl Reused {
-    /// Takes values as [`Values::at`] does.
-    pub(crate) fn at(&mut self, line: &str, layout: &Arc<Layout>, places: &[Place]) -> Arc<Values> {
+    /// Takes values as [`Values::renew`] does.
+    pub(crate) fn at(&mut self, line: &str, layout: &Arc<Layout>, places: &mut Vec<Place>) -> Arc<Values> {
         self.next ^= 1;
         let values = &mut self.values[self.next];
         Values::renew(values, line, layout, places);

@@ -241,7 +241,7 @@ fn scan(line: &str, wanted: &mut Wanted, found: &mut Found) -> Option<bool> {
 /// Takes a document's values, and what means something to the decoder.
 fn take_places(line: &str, shape: &Shape, found: &mut Found, is_doubtful: bool) -> Option<Arc<Values>> {
     take_roles(line, shape, found, is_doubtful)?;
-    Some(found.reused.at(line, &shape.layout, &found.places))
+    Some(found.reused.at(line, &shape.layout, &mut found.places))
 }
 
 /// Takes what of a document means something to the decoder; `None` if not all of its values are readable.
@@ -252,13 +252,14 @@ fn take_roles(line: &str, shape: &Shape, found: &mut Found, is_doubtful: bool) -
     (found.time, found.tick, found.kind) = (None, None, None);
     for (role, at) in &shape.roles {
         let place = found.places[*at];
-        let text = place.text(line);
         match (role, place.form) {
             (Role::Timestamp, Form::Text) => {
-                found.time.get_or_insert(found.day.parse_value(text).ok()?);
+                found.time.get_or_insert(found.day.parse_value(place.text(line)).ok()?);
             }
-            (Role::Kind, Form::Text) => found.kind = found.kind.or(NotEvaluated::of(text)),
-            (Role::Tick, Form::Integer) => found.tick = Some(text.parse().ok()?),
+            (Role::Kind, Form::Text) => {
+                found.kind = found.kind.or_else(|| NotEvaluated::of(place.text(line)));
+            }
+            (Role::Tick, Form::Integer) => found.tick = Some(place.text(line).parse().ok()?),
             _ => return None,
         }
     }

@@ -61,7 +61,7 @@ pub(in crate::source) fn note(
                 return Some(Noted::Document(Err(kind)));
             }
             let (time, tick) = (found.time?, found.tick);
-            let values = notes.values(line, shape, &found.places);
+            let values = notes.values(line, shape, &mut found.places);
             Some(Noted::Document(Ok(Document { time, tick, values })))
         }
         ShapeForm::Message(slots) => {
@@ -99,8 +99,8 @@ impl Notes {
         self.messages.clear();
     }
 
-    /// Takes a document's values.
-    fn values(&mut self, line: &str, shape: &Shape, places: &[Place]) -> Arc<Values> {
+    /// Takes a document's values as [`Values::renew`] does.
+    fn values(&mut self, line: &str, shape: &Shape, places: &mut Vec<Place>) -> Arc<Values> {
         if self.documents == self.values.len() {
             self.values.push(Arc::default());
         }
