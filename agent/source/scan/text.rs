@@ -141,12 +141,13 @@ impl<'s> Text<'s> {
 /// that does not stand for itself: a backslash, a control character.
 #[inline(always)]
 pub(super) fn plain(bytes: &[u8], start: usize) -> Option<usize> {
-    let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
+    // With one bit turned round a quotation mark comes behind the control characters, and nothing else between them.
+    let (turned, last, backslash) = (u8x16::splat(2), u8x16::splat(b'"' ^ 2), u8x16::splat(b'\\'));
     let (chunks, rest) = bytes.get(start..)?.as_chunks();
     let mut at = start;
     for sixteen in chunks {
         let sixteen = u8x16::new(*sixteen);
-        let ends = sixteen.simd_eq(quote) | sixteen.simd_eq(backslash) | sixteen.simd_le(control);
+        let ends = (sixteen ^ turned).simd_le(last) | sixteen.simd_eq(backslash);
         let ends = ends.to_bitmask();
         if ends != 0 {
             at += ends.trailing_zeros() as usize;
