@@ -1,6 +1,6 @@
 //! Times as nearly all lines of a recording have them, read beside the day of the last one.
 
-use super::{NANOS_PER_SECOND, TimestampError, parse, parse_value};
+use super::{NANOS_PER_MILLI, NANOS_PER_SECOND, TimestampError, parse, parse_value};
 
 /// The day of the last time that was read, which hardly changes from one time to the next.
 ///
@@ -51,15 +51,29 @@ impl Day {
 #[inline]
 fn of_day(time: &[u8]) -> Option<i64> {
     let (minutes, rest) = time.split_first_chunk()?;
-    let minutes = digits(*minutes)?;
-    // Each byte with the one behind it as a number of two digits: at most 99, so that none carries into the next.
-    let [_, hour, _, _, minute, _, _, tens] = (minutes * 10 + (minutes >> 8)).to_le_bytes().map(i64::from);
-    let ([ones @ b'0'..=b'9'], fraction) = rest.split_first_chunk()? else { return None };
-    let second = tens + i64::from(ones - b'0');
+    let [_, hour, _, _, minute, _, _, tens] = pairs(digits(*minutes, *b"T00:00:0")?);
+    let (second, nanos) = match (rest.len(), time.last_chunk()) {
+        // Nearly all have milliseconds.
+        (6, Some(seconds)) => {
+            let digits = digits(*seconds, *b":00.000Z")?;
+            let ([_, second, _, _, tens, ..], [.., ones, _]) = (pairs(digits), digits.to_le_bytes());
+            (second, (tens * 10 + i64::from(ones)) * NANOS_PER_MILLI)
+        }
+        _ => {
+            let ([ones @ b'0'..=b'9'], fraction) = rest.split_first_chunk()? else { return None };
+            (tens + i64::from(ones - b'0'), i64::from(nanos(fraction)?))
+        }
+    };
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    Some((hour * 3600 + minute * 60 + second) * NANOS_PER_SECOND + i64::from(nanos(fraction)?))
+    Some((hour * 3600 + minute * 60 + second) * NANOS_PER_SECOND + nanos)
+}
+
+/// Returns each of eight digits with the one behind it as a number: at most 99, so that none carries into the next.
+#[inline]
+fn pairs(digits: u64) -> [i64; 8] {
+    (digits * 10 + (digits >> 8)).to_le_bytes().map(i64::from)
 }
 
 /// Reads `.123Z` as nanoseconds.
@@ -83,16 +97,16 @@ fn nanos(fraction: &[u8]) -> Option<u32> {
 const UNITS: [u32; 10] =
     [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
 
-/// Returns the digits of `T08:00:0`, all at once, and 0 for what else it has; `None` for another text.
+/// Returns the digits of a text, all at once, that has one wherever `form` has a `0`, and 0 for what else it has; `None` if
+/// it has anything else than `form`.
 #[inline]
-fn digits(text: [u8; 8]) -> Option<u64> {
-    const FORM: u64 = u64::from_le_bytes(*b"T00:00:0");
-    /// What a digit, or a byte that is 0, lacks until its highest bit is set by one too many.
-    const ROOM: u64 = u64::from_le_bytes([0x7f, 0x76, 0x76, 0x7f, 0x76, 0x76, 0x7f, 0x76]);
+fn digits(text: [u8; 8], form: [u8; 8]) -> Option<u64> {
     const HIGHEST: u64 = u64::from_le_bytes([0x80; 8]);
-    let digits = u64::from_le_bytes(text) ^ FORM;
+    // What a digit, or a byte that is 0, lacks until its highest bit is set by one too many.
+    let room = u64::from_le_bytes(form.map(|byte| if byte == b'0' { 0x76 } else { 0x7f }));
+    let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(form);
     // The lowest byte that is wrong sees no carry, and so none is overlooked.
-    ((digits | digits.wrapping_add(ROOM)) & HIGHEST == 0).then_some(digits)
+    ((digits | digits.wrapping_add(room)) & HIGHEST == 0).then_some(digits)
 }
 
 #[cfg(test)]
@@ -109,7 +123,12 @@ mod tests {
 
     #[test]
     fn every_byte_of_the_usual_form_counts() {
-        let usual = "2026-11-24T08:31:59.123456789Z";
+        for usual in ["2026-11-24T08:31:59Z", "2026-11-24T08:31:59.123Z", "2026-11-24T08:31:59.123456789Z"] {
+            check_every_byte(usual);
+        }
+    }
+
+    fn check_every_byte(usual: &str) {
         let mut day = Day::default();
         assert_eq!(day.usual(usual.as_bytes()), parse(usual).ok());
         for at in 0..usual.len() {
