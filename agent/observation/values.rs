@@ -257,6 +257,13 @@ impl Values {
         Arc::as_ptr(&self.layout).addr()
     }
 
+    /// Reads something of all memory that they take, so that it is near; what is returned means nothing.
+    pub(crate) fn read_through(&self) -> usize {
+        let line = self.line.as_bytes().iter().step_by(64).fold(0, |sum, byte| sum ^ usize::from(*byte));
+        let places = self.places.iter().step_by(64 / size_of::<Place>());
+        places.fold(line, |sum, place| sum ^ place.start as usize)
+    }
+
     /// Returns which field each place is of, and the places; `None` if the values stand nowhere.
     pub(super) fn places(&self) -> Option<(&Layout, &[Place])> {
         let stands = |place: &Place| place.form != Form::Made;
