@@ -84,13 +84,19 @@ impl Place {
 
     /// Returns the value of a [`Form::Integer`].
     pub(crate) fn integer(&self, line: &str) -> i64 {
-        let text = self.text(line).as_bytes();
+        let up_to = line.as_bytes().get(..self.end as usize).unwrap_or_default();
+        let text = up_to.get(self.start as usize..).unwrap_or_default();
         let (negative, digits) = match text.split_first() {
             Some((b'-', digits)) => (true, digits),
             _ => (false, text),
         };
-        let value =
-            digits.iter().fold(0i64, |sum, byte| sum.wrapping_mul(10).wrapping_add(i64::from(byte & 0xf)));
+        let value = match (digits.len(), up_to.last_chunk()) {
+            // Most are short, and nearly all have something before them.
+            (length @ 1..=8, Some(eight)) => last_digits(*eight, length),
+            _ => {
+                digits.iter().fold(0i64, |sum, byte| sum.wrapping_mul(10).wrapping_add(i64::from(byte & 0xf)))
+            }
+        };
         if negative { -value } else { value }
     }
 
@@ -159,6 +165,17 @@ impl Place {
     }
 }
 
+/// Returns the number that the last bytes are, 1 to 8 of them and all of them digits.
+#[inline]
+fn last_digits(eight: [u8; 8], length: usize) -> i64 {
+    let others = 8 * (8 - length as u32);
+    let digits = ((u64::from_le_bytes(eight) & 0x0f0f_0f0f_0f0f_0f0f) >> others) << others;
+    // Each with the one behind it, then each of these with the next, and so once more.
+    let twos = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos * 100 + (twos >> 16)) & 0x0000_ffff_0000_ffff;
+    ((fours * 10_000 + (fours >> 32)) & 0xffff_ffff) as i64
+}
+
 /// Returns where the first quotation mark or backslash stands. Texts in lists are short: they are passed over by words,
 /// which takes less than calling a search that is made for long ones.
 fn end_of_plain(bytes: &[u8]) -> Option<usize> {
@@ -187,6 +204,21 @@ fn number(text: &str) -> Option<Value<'static>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_number_is_read_wherever_it_stands() {
+        let digits = "987654321012345678";
+        for number in (1..=18).flat_map(|length| [&digits[..length], &"100000000000000000"[..length], "0"]) {
+            for number in [number.to_owned(), format!("-{number}")] {
+                for before in ["", "1", "{\"a\":", "{\"a\":[123456789,", "\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}"] {
+                    let line = format!("{before}{number},1");
+                    let (start, end) = (before.len() as u32, (before.len() + number.len()) as u32);
+                    let place = Place { node: 0, start, end, form: Form::Integer };
+                    assert_eq!(place.integer(&line), number.parse::<i64>().unwrap(), "{line}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn plain_text_ends_at_the_first_quote_or_backslash() {
