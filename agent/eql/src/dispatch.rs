@@ -25,6 +25,10 @@ pub(crate) struct Dispatch {
     program: Vec<u32>,
     /// A bit for each program: whether the passing of time may decide something.
     waiting: Vec<u64>,
+    /// For each program that waits, the time that must have passed for that.
+    due: Vec<i64>,
+    /// None of them is due before this has passed.
+    least_due: i64,
     /// The terms that count and that the current record may satisfy.
     found: Candidates,
 }
@@ -44,6 +48,8 @@ impl Dispatch {
             first,
             first_relation,
             waiting: vec![0; programs.len().div_ceil(64)],
+            due: vec![i64::MAX; programs.len()],
+            least_due: i64::MAX,
             program,
             found: Candidates::default(),
         };
@@ -76,16 +82,34 @@ impl Dispatch {
         self.found.has(self.first_relation[program] + relation)
     }
 
-    /// Returns the first program from `from` on for which time may decide something.
-    pub(crate) fn next_waiting(&self, from: usize) -> Option<usize> {
-        let mut mask = u64::MAX << (from % 64);
-        for (at, word) in self.waiting.iter().enumerate().skip(from / 64) {
-            if word & mask != 0 {
-                return Some(at * 64 + (word & mask).trailing_zeros() as usize);
-            }
-            mask = u64::MAX;
-        }
-        None
+    /// Returns whether `now`, which has passed, may decide something for any program.
+    pub(crate) fn is_due(&self, now: i64) -> bool {
+        has_passed(self.least_due, now)
+    }
+
+    /// Returns the first program from `from` on for which `now`, which has passed, decides something.
+    pub(crate) fn next_due(&self, from: usize, now: i64) -> Option<usize> {
+        let mut waiting = self.waiting_from(from);
+        waiting.find(|program| has_passed(self.due[*program], now))
+    }
+
+    /// Notes what is due first, once all that was due has been seen to.
+    pub(crate) fn note_least_due(&mut self) {
+        self.least_due = self.waiting_from(0).map(|program| self.due[program]).min().unwrap_or(i64::MAX);
+    }
+
+    /// Returns the programs from `from` on for which time may decide something, in order.
+    fn waiting_from(&self, from: usize) -> impl Iterator<Item = usize> {
+        let first = u64::MAX << (from % 64);
+        let words = self.waiting.iter().enumerate().skip(from / 64);
+        words.flat_map(move |(at, word)| {
+            let mut rest = if at == from / 64 { word & first } else { *word };
+            std::iter::from_fn(move || {
+                let bit = rest.trailing_zeros() as usize;
+                rest &= rest.wrapping_sub(1);
+                (bit < 64).then_some(at * 64 + bit)
+            })
+        })
     }
 
     /// Notes which terms of a program count now. To be called whenever it has seen a record or a time; what it
@@ -105,7 +129,12 @@ impl Dispatch {
             let begun = sequence.pending.iter().any(|stage| !stage.is_empty());
             self.index.set_counting(base + sequence.plan.terms.len(), begun, related);
         }
-        put(&mut self.waiting, program, sequence.waits_for_time());
+        let due = sequence.due();
+        put(&mut self.waiting, program, due.is_some());
+        if let Some(due) = due {
+            self.due[program] = due;
+            self.least_due = self.least_due.min(due);
+        }
     }
 
     /// Has all terms of a program count, as what is no step of a sequence always does.
@@ -115,6 +144,11 @@ impl Dispatch {
             self.index.set_counting(term, true, related);
         }
     }
+}
+
+/// Whether what is due after a time is due now: at the end of time all is.
+fn has_passed(due: i64, now: i64) -> bool {
+    due < now || now == i64::MAX
 }
 
 /// Whether a term counts that is some steps of a sequence: one is the first, or something waits for it.
@@ -187,12 +221,14 @@ mod tests {
             engine.push(&event, &mut out);
             let dispatch = engine.dispatch.as_mut().expect("a record was pushed");
             dispatch.find(&Event(event.0, "b"));
-            (dispatch.next(0), dispatch.next_waiting(0))
+            // When time decides something, in milliseconds.
+            let is_due = |time: &i64| dispatch.next_due(0, time * 1_000_000).is_some();
+            (dispatch.next(0), (0..1000).find(is_due))
         };
         assert_eq!(shown(Event(0, "x")), (None, None));
-        assert_eq!(shown(Event(1, "a")), (Some(0), Some(0)));
+        assert_eq!(shown(Event(1, "a")), (Some(0), Some(52)));
         // Complete; what follows within maxspan is gathered.
-        assert_eq!(shown(Event(2, "b")), (Some(0), Some(0)));
+        assert_eq!(shown(Event(3, "b")), (Some(0), Some(52)));
         let later: Vec<_> = (0..40).map(|number| shown(Event(100 + number, "x"))).collect();
         assert_eq!(later.last(), Some(&(None, None)));
     }

@@ -287,9 +287,10 @@ impl<R: Record> Engine<R> {
     fn pass(&mut self, out: &mut Vec<Outcome<R>>) {
         let now = self.clock.now;
         let mut dispatch = self.dispatch.take().unwrap_or_else(|| Box::new(Dispatch::new(&self.programs)));
-        let mut next = dispatch.next_waiting(0);
+        let mut next = if dispatch.is_due(now) { dispatch.next_due(0, now) } else { None };
+        let any = next.is_some();
         while let Some(index) = next {
-            next = dispatch.next_waiting(index + 1);
+            next = dispatch.next_due(index + 1, now);
             let State::Sequence(sequence) = &mut self.programs[index].state else { continue };
             let settled = sequence.settled(now);
             sequence.expire(now, &mut self.store, &mut self.counters);
@@ -297,6 +298,9 @@ impl<R: Record> Engine<R> {
             self.emit_sequences(index, settled, out);
             out.extend(closed.into_iter().map(|related| followed(index, related)));
             dispatch.arm(index, &self.programs[index]);
+        }
+        if any {
+            dispatch.note_least_due();
         }
         self.dispatch = Some(dispatch);
     }

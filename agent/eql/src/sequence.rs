@@ -358,12 +358,16 @@ impl<R: Record> SequenceState<R> {
         }
     }
 
-    /// Whether time may decide anything that is kept.
-    pub(crate) fn waits_for_time(&self) -> bool {
-        !self.deadlines.is_empty()
-            || !self.waiting.is_empty()
-            || self.sightings.iter().any(|sightings| !sightings.is_empty())
-            || self.is_followed()
+    /// Returns the time that must have passed to decide anything that is kept; `None` if no time does.
+    pub(crate) fn due(&self) -> Option<i64> {
+        let partial = self.deadlines.front().map(|(deadline, _)| *deadline);
+        let waiting = self.waiting.front().map(Waiting::deadline);
+        let sighting = self.plan.maxspan.and_then(|maxspan| {
+            let first = self.sightings.iter().filter_map(Sightings::first).min();
+            first.map(|time| time.saturating_add(maxspan.saturating_mul(2)))
+        });
+        let window = self.followed.as_ref().and_then(Followed::closes);
+        [partial, waiting, sighting, window].into_iter().flatten().min()
     }
 
     /// Deadlines of partials that are gone are dropped once they are the larger half.

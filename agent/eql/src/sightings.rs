@@ -45,8 +45,9 @@ impl Sightings {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.order.is_empty()
+    /// Returns the time of the one that goes first.
+    pub(crate) fn first(&self) -> Option<i64> {
+        self.order.front().map(|(time, _)| *time)
     }
 
     pub(crate) fn expire(&mut self, before: i64) {

@@ -129,6 +129,13 @@ impl<R: Record> SequenceState<R> {
     }
 }
 
+impl<R> Followed<R> {
+    /// Returns when the first window closes that is still open.
+    pub(super) fn closes(&self) -> Option<i64> {
+        self.order.front().map(|(close, _, _)| *close)
+    }
+}
+
 impl<R: Record> Followed<R> {
     fn close(&mut self, key: &Key, serial: u64) -> Option<Related<R>> {
         let windows = self.windows.get_mut(key)?;

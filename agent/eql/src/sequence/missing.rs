@@ -15,6 +15,13 @@ pub(crate) struct Waiting<R> {
     deadline: i64,
 }
 
+impl<R> Waiting<R> {
+    /// Returns the time that must have passed to decide about it.
+    pub(super) fn deadline(&self) -> i64 {
+        self.deadline
+    }
+}
+
 impl<R: Record> SequenceState<R> {
     pub(super) fn see_missing(
         &mut self,
