@@ -372,6 +372,11 @@ impl Record for Event {
         recorded.unwrap_or_else(|| schema::read(self, field).any(test))
     }
 
+    #[inline]
+    fn single(&self, field: FieldId) -> Option<Value<'_>> {
+        self.document.as_ref()?.values.single(field)
+    }
+
     fn any_category(&self, test: impl FnMut(Value<'_>) -> bool) -> bool {
         self.any(schema::EVENT_CATEGORY, test)
     }

@@ -201,6 +201,17 @@ impl Values {
         (place.form == Form::Text).then(|| place.text(&self.line))
     }
 
+    /// Returns the one value of `field`, if it has no more and that is plain text or a truth.
+    #[inline]
+    pub(crate) fn single(&self, field: FieldId) -> Option<Value<'_>> {
+        let place = self.places.get(self.layout.place(field)?)?;
+        match place.form {
+            Form::Text => Some(Value::Str(place.text(&self.line))),
+            Form::Boolean(value) => Some(Value::Bool(value)),
+            _ => None,
+        }
+    }
+
     /// Returns the one number of `field`, if it has no more and that is a whole one of at most 18 digits.
     #[inline]
     pub fn whole(&self, field: FieldId) -> Option<i64> {

@@ -27,32 +27,25 @@ pub(crate) trait Bits: AsRef<[Block]> + AsMut<[Block]> + Clone + Debug {
         *word = if is_in { *word | bit } else { *word & !bit };
     }
 
-    /// Takes all numbers out.
-    #[inline]
-    fn clear(&mut self) {
-        self.as_mut().fill(Block::default());
-    }
-
     /// Becomes what another is.
     #[inline]
     fn copy(&mut self, other: &Self) {
         self.as_mut().copy_from_slice(other.as_ref());
     }
 
-    /// Adds what another has.
-    #[inline]
-    fn add(&mut self, other: &Self) {
+    /// Takes out what another has.
+    fn remove(&mut self, other: &Self) {
         for (own, other) in self.as_mut().iter_mut().zip(other.as_ref()) {
-            *own = std::array::from_fn(|at| own[at] | other[at]);
+            *own = std::array::from_fn(|at| own[at] & !other[at]);
         }
     }
 
-    /// Takes out what is in `asking` and not in `hits`. Returns whether anything is left.
+    /// Takes out what another does not have. Returns whether anything is left.
     #[inline]
-    fn keep(&mut self, asking: &Self, hits: &Self) -> bool {
+    fn keep(&mut self, other: &Self) -> bool {
         let mut any = 0;
-        for ((own, asking), hits) in self.as_mut().iter_mut().zip(asking.as_ref()).zip(hits.as_ref()) {
-            *own = std::array::from_fn(|at| own[at] & (!asking[at] | hits[at]));
+        for (own, other) in self.as_mut().iter_mut().zip(other.as_ref()) {
+            *own = std::array::from_fn(|at| own[at] & other[at]);
             any |= own.iter().fold(0, |any, word| any | word);
         }
         any != 0

@@ -10,6 +10,7 @@ use crate::compile::Filter;
 use crate::record::Record;
 use crate::schema::FieldId;
 use crate::sieve::Sieve;
+use crate::table::Table;
 use crate::witness::{Alternative, Test, alternatives, text_fingerprint};
 
 /// An index over terms, by number, some of which count now.
@@ -17,15 +18,17 @@ use crate::witness::{Alternative, Test, alternatives, text_fingerprint};
 pub(crate) struct Index {
     categories: Vec<Category>,
     terms: Vec<Term>,
-    /// The categories of the current record, as a [`Category`] names them.
-    names: Vec<Option<u64>>,
+    /// The place of what may hold in events of any category.
+    of_any: Option<usize>,
+    /// The places of the others, by the [fingerprints](text_fingerprint) of their names.
+    by_name: Table<usize>,
+    /// The places of what may hold in the current record.
+    places: Vec<usize>,
 }
 
 /// What may hold in the events of one category, or in those of any.
 #[derive(Debug)]
 struct Category {
-    /// The [fingerprint](text_fingerprint) of its name; `None` for events of any.
-    name: Option<u64>,
     sieve: Sieve,
     /// The term of each alternative in the sieve.
     terms: Vec<u32>,
@@ -73,7 +76,7 @@ impl Index {
                 };
                 let places = names.into_iter().map(|name| {
                     let category = *at.entry(name).or_insert_with(|| {
-                        gathered.push(Gathered { name, terms: Vec::new(), alternatives: Vec::new() });
+                        gathered.push(Gathered { terms: Vec::new(), alternatives: Vec::new() });
                         gathered.len() - 1
                     });
                     let Gathered { terms, alternatives, .. } = &mut gathered[category];
@@ -87,8 +90,9 @@ impl Index {
             let needs_relations = own.iter().any(|own| !own.relations.is_empty());
             index.terms.push(Term { alternatives, needs_relations, counts: false });
         }
+        index.of_any = at.remove(&None);
+        index.by_name = Table::new(at.into_iter().filter_map(|(name, at)| Some((name?, at))).collect());
         let category = |gathered: Gathered<'_>| Category {
-            name: gathered.name,
             sieve: Sieve::new(choose::<R>(&gathered.alternatives, &shares)),
             terms: gathered.terms,
         };
@@ -115,29 +119,26 @@ impl Index {
 
     /// Finds the terms that count and that `record` may satisfy.
     pub(crate) fn find<R: Record>(&mut self, record: &R, found: &mut Candidates) {
-        let Index { categories, names, .. } = self;
-        // What may hold in events of any category, then what in those of the record's.
-        names.clear();
-        names.push(None);
+        let Index { categories, of_any, by_name, places, .. } = self;
+        places.clear();
+        places.extend(*of_any);
         record.any_category(|value| {
-            names.extend(value.as_str().map(|name| Some(text_fingerprint(name))));
+            let name = value.as_str().map(text_fingerprint);
+            places.extend(name.and_then(|name| by_name.get(name)));
             false
         });
         found.0.clear();
-        let mut sieved = 0;
-        for name in &*names {
-            for Category { sieve, terms, .. } in categories.iter_mut().filter(|own| own.name == *name) {
-                sieve.find(record, |number| {
-                    let term = terms[number as usize];
-                    // A term's alternatives follow each other.
-                    if found.0.last() != Some(&term) {
-                        found.0.push(term);
-                    }
-                });
-                sieved += 1;
-            }
+        for place in &*places {
+            let Category { sieve, terms } = &mut categories[*place];
+            sieve.find(record, |number| {
+                let term = terms[number as usize];
+                // A term's alternatives follow each other.
+                if found.0.last() != Some(&term) {
+                    found.0.push(term);
+                }
+            });
         }
-        if sieved > 1 {
+        if places.len() > 1 {
             found.0.sort_unstable();
             // A record may be of two categories, or name one twice.
             found.0.dedup();
@@ -147,7 +148,6 @@ impl Index {
 
 /// A category while its alternatives are gathered, each with its term.
 struct Gathered<'a> {
-    name: Option<u64>,
     terms: Vec<u32>,
     alternatives: Vec<&'a Alternative>,
 }

@@ -17,87 +17,138 @@ pub(crate) struct FieldLookup<B> {
     field: FieldId,
     /// Who asks for anything here, and so is dropped if it does not find it.
     asking: B,
-    /// Who asks for no more than that there is a value.
-    present: B,
+    /// Who is left where there is no value: whoever does not ask.
+    without: B,
+    /// Who is left whatever the value is: likewise, and who asks for no more than that there is one.
+    with: B,
     /// What is found by values, by their fingerprints.
-    equal: Option<Lookup<B, Table<Set>>>,
-    /// Whether that is all that anybody asks for.
-    only_equal: bool,
-    /// By how values begin.
-    heads: Option<Lookup<B, Heads>>,
-    /// By parts of values, with each stride by itself.
-    searches: [Option<Lookup<B, Search>>; STRIDES.len()],
+    equal: Option<Table<Set>>,
+    /// What is found in text, if anybody looks for that.
+    parts: Option<Parts<B>>,
 }
 
-/// One way in which values are looked up.
+/// How text is looked up, beyond as it is.
 #[derive(Debug)]
-struct Lookup<B, T> {
-    /// Who asks for it.
-    asking: B,
-    by: T,
-}
-
-impl<B: Bits, T> Lookup<B, T> {
-    /// Returns it if one of those that are left asks for it.
-    #[inline]
-    fn asked<'l>(this: &'l Option<Self>, left: &B) -> Option<&'l T> {
-        this.as_ref().filter(|lookup| lookup.asking.meets(left)).map(|lookup| &lookup.by)
-    }
+struct Parts<B> {
+    /// By how it begins, and who asks for that.
+    heads: Option<(B, Heads)>,
+    /// By what it contains, likewise, with each stride by itself.
+    searches: Vec<(B, Search)>,
 }
 
 impl<B: Bits> FieldLookup<B> {
-    /// Returns who asks for anything here.
+    /// Returns whether one of those that are left asks for anything here.
     #[inline]
-    pub(crate) fn asking(&self) -> &B {
-        &self.asking
+    pub(crate) fn is_asked(&self, left: &B) -> bool {
+        self.asking.meets(left)
     }
 
-    /// Adds to `hits` who finds in the field's values what it asks for, of those that are left.
+    /// Makes `kept` those of all who do not ask, or find in the field's values what they ask for. Of those that are not
+    /// left any may be in it.
     #[inline]
-    pub(crate) fn find<R: Record>(&self, record: &R, left: &B, hits: &mut B) {
-        match &self.equal {
-            // Of most fields nobody asks anything else.
-            Some(Lookup { by: equal, .. }) if self.only_equal => {
-                record.any(self.field, |value| {
-                    let found = fingerprint(value).and_then(|fingerprint| equal.get(fingerprint));
-                    found.into_iter().for_each(|found| found.add_to(hits));
-                    false
-                });
+    pub(crate) fn find<R: Record>(&self, record: &R, left: &B, kept: &mut B) {
+        let parts = self.parts.as_ref().and_then(|parts| parts.asked(left));
+        kept.copy(&self.with);
+        let is_present = match record.single(self.field) {
+            Some(Value::Missing) => false,
+            Some(value) => {
+                self.find_value(value, &parts, kept);
+                true
             }
-            _ => self.find_in_all_ways(record, left, hits),
+            None => self.find_any(record, &parts, kept),
+        };
+        if !is_present {
+            kept.copy(&self.without);
         }
     }
 
-    fn find_in_all_ways<R: Record>(&self, record: &R, left: &B, hits: &mut B) {
-        let equal = Lookup::asked(&self.equal, left);
-        let heads = Lookup::asked(&self.heads, left);
-        let searches = self.searches.each_ref().map(|search| Lookup::asked(search, left));
-        let in_text = heads.is_some() || searches.iter().any(Option::is_some);
+    /// Looks up each value; returns whether there is one.
+    #[inline(never)]
+    fn find_any<R: Record>(&self, record: &R, parts: &Option<AskedParts<'_>>, kept: &mut B) -> bool {
         let mut is_present = false;
         record.any(self.field, |value| {
             is_present = true;
-            let fingerprint = match value {
-                Value::Str(text) => {
-                    let ascii = ascii_fingerprint(text.as_bytes());
-                    // A character that is not ASCII may fold to one that is: the Kelvin sign is a k.
-                    let folded = if ascii.is_some() { None } else { Some(folded(text)) };
-                    let bytes = folded.as_deref().unwrap_or(text).as_bytes();
-                    if in_text {
-                        heads.into_iter().for_each(|heads| heads.find(bytes, hits));
-                        searches.iter().flatten().for_each(|search| search.find(bytes, hits));
-                    }
-                    ascii.or_else(|| Some(folded_fingerprint(bytes)))
-                }
-                other => fingerprint(other),
-            };
-            if let Some(found) = fingerprint.and_then(|fingerprint| equal?.get(fingerprint)) {
-                found.add_to(hits);
-            }
+            self.find_value(value, parts, kept);
             false
         });
-        if is_present {
-            hits.add(&self.present);
+        is_present
+    }
+
+    #[inline]
+    fn find_value(&self, value: Value<'_>, parts: &Option<AskedParts<'_>>, kept: &mut B) {
+        match value {
+            Value::Str(text) => self.find_text(text, parts, kept),
+            other => self.find_equal(fingerprint(other), kept),
         }
+    }
+
+    #[inline]
+    fn find_text(&self, text: &str, parts: &Option<AskedParts<'_>>, kept: &mut B) {
+        let bytes = text.as_bytes();
+        let (fingerprint, is_ascii) = match self.equal {
+            Some(_) => {
+                let fingerprint = ascii_fingerprint(bytes);
+                (fingerprint, fingerprint.is_some())
+            }
+            None => (None, text.is_ascii()),
+        };
+        if !is_ascii {
+            return self.find_folded(text, parts, kept);
+        }
+        self.find_equal(fingerprint, kept);
+        if let Some(parts) = parts {
+            parts.find(bytes, kept);
+        }
+    }
+
+    /// A character that is not ASCII may fold to one that is: the Kelvin sign is a k.
+    #[cold]
+    fn find_folded(&self, text: &str, parts: &Option<AskedParts<'_>>, kept: &mut B) {
+        let folded = folded(text);
+        self.find_equal(Some(folded_fingerprint(folded.as_bytes())), kept);
+        if let Some(parts) = parts {
+            parts.find(folded.as_bytes(), kept);
+        }
+    }
+
+    #[inline]
+    fn find_equal(&self, fingerprint: Option<u64>, kept: &mut B) {
+        if let (Some(equal), Some(fingerprint)) = (&self.equal, fingerprint)
+            && let Some(found) = equal.get(fingerprint)
+        {
+            found.add_to(kept);
+        }
+    }
+}
+
+impl<B: Bits> Parts<B> {
+    /// Returns what one of those that are left asks for, if any does.
+    #[inline]
+    fn asked(&self, left: &B) -> Option<AskedParts<'_>> {
+        let heads = self.heads.as_ref().filter(|(asking, _)| asking.meets(left)).map(|(_, heads)| heads);
+        let mut searches = [None; STRIDES.len()];
+        let mut any = heads.is_some();
+        for (slot, (asking, search)) in searches.iter_mut().zip(&self.searches) {
+            if asking.meets(left) {
+                *slot = Some(search);
+                any = true;
+            }
+        }
+        any.then_some(AskedParts { heads, searches })
+    }
+}
+
+/// How text is looked up for those that are left.
+struct AskedParts<'l> {
+    heads: Option<&'l Heads>,
+    searches: [Option<&'l Search>; STRIDES.len()],
+}
+
+impl AskedParts<'_> {
+    /// Adds who finds a part of a text, which is folded except for ASCII letters.
+    fn find(&self, text: &[u8], kept: &mut impl Bits) {
+        self.heads.into_iter().for_each(|heads| heads.find(text, kept));
+        self.searches.iter().flatten().for_each(|search| search.find(text, kept));
     }
 }
 
@@ -146,34 +197,35 @@ impl Asked {
 
     /// Makes what is looked up, over bit sets with room for so many alternatives.
     pub(crate) fn into_lookup<B: Bits>(self, room: usize) -> FieldLookup<B> {
-        let equal = (!self.equal.is_empty()).then(|| Lookup {
-            asking: B::of(self.equal.values().flatten(), room),
-            by: Table::new(
-                self.equal.into_iter().map(|(number, asking)| (number, Set::new(asking))).collect(),
-            ),
+        let asking = B::of(self.asking.iter(), room);
+        let mut without = B::of((0..room as u32).collect::<Vec<_>>().iter(), room);
+        let mut with = without.clone();
+        without.remove(&asking);
+        let mut demanding = asking.clone();
+        demanding.remove(&B::of(self.present.iter(), room));
+        with.remove(&demanding);
+        let equal = self.equal.into_iter().map(|(number, asking)| (number, Set::new(asking)));
+        let heads = (!self.heads.is_empty()).then(|| {
+            let asking = B::of(self.heads.values().flatten(), room);
+            let texts = self.heads.into_iter().map(|(text, asking)| (text, Set::new(asking)));
+            (asking, Heads::new(texts))
         });
-        let heads = (!self.heads.is_empty()).then(|| Lookup {
-            asking: B::of(self.heads.values().flatten(), room),
-            by: Heads::new(self.heads.into_iter().map(|(text, asking)| (text, Set::new(asking)))),
-        });
-        let searches = STRIDES.map(|stride| {
+        let searches = STRIDES.into_iter().filter_map(|stride| {
             let texts = self.parts.iter().filter(|(text, _)| Search::stride_of(text) == stride);
-            texts.clone().next().map(|_| Lookup {
-                asking: B::of(texts.clone().flat_map(|(_, asking)| asking), room),
-                by: Search::new(stride, texts.map(|(text, asking)| (&**text, Set::new(asking.clone())))),
+            texts.clone().next().map(|_| {
+                let asking = B::of(texts.clone().flat_map(|(_, asking)| asking), room);
+                let texts = texts.map(|(text, asking)| (&**text, Set::new(asking.clone())));
+                (asking, Search::new(stride, texts))
             })
         });
+        let parts = Parts { heads, searches: searches.collect() };
         FieldLookup {
             field: self.field,
-            asking: B::of(self.asking.iter(), room),
-            present: B::of(self.present.iter(), room),
-            only_equal: equal.is_some()
-                && self.present.is_empty()
-                && heads.is_none()
-                && searches.iter().all(Option::is_none),
-            equal,
-            heads,
-            searches,
+            asking,
+            without,
+            with,
+            equal: (equal.len() > 0).then(|| Table::new(equal.collect())),
+            parts: (parts.heads.is_some() || !parts.searches.is_empty()).then_some(parts),
         }
     }
 }

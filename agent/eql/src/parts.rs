@@ -40,7 +40,15 @@ pub(crate) struct Search {
 #[derive(Debug)]
 pub(crate) struct Heads {
     /// By the [`key`] of their first window.
-    texts: Table<Box<[Part]>>,
+    texts: Table<Box<[Head]>>,
+}
+
+/// A text that values begin with. Many begin alike, and paths with what most values begin with.
+#[derive(Debug)]
+struct Head {
+    /// Which of its first word is its own.
+    own: u64,
+    part: Part,
 }
 
 /// A text, as far as it is compared.
@@ -49,6 +57,8 @@ struct Part {
     text: Box<[u8]>,
     /// Where its window begins.
     first: usize,
+    /// The [first word](first_word) of it, which hardly any other has.
+    word: u64,
     found: Set,
 }
 
@@ -75,7 +85,7 @@ impl Search {
             windows(text.as_bytes()).for_each(|window| *popularity.entry(window).or_default() += 1);
         }
         let mut filter = Filter::new(stride * texts.clone().count());
-        let mut parts = Parts::default();
+        let mut parts = ByWindow::default();
         for (text, found) in texts {
             let bytes = text.as_bytes();
             let of_text: Vec<u32> = windows(bytes).collect();
@@ -88,10 +98,7 @@ impl Search {
             let from = (chosen + stride - 1 + WINDOW).saturating_sub(COMPARED);
             for (first, window) in of_text.iter().enumerate().skip(chosen).take(stride) {
                 filter.add(*window);
-                parts.add(
-                    *window,
-                    Part { text: compared(&bytes[from..]), first: first - from, found: found.clone() },
-                );
+                parts.add(*window, Part::new(&bytes[from..], first - from, found.clone()));
             }
         }
         Search { stride, filter, texts: parts.into_table() }
@@ -115,8 +122,8 @@ impl Search {
                 let bytes = &bytes[at * STRIDE..at * STRIDE + 4];
                 u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) & WINDOW_BITS | CASE
             });
-            let [a, b, c, d] = four.map(|window| self.filter.has(window));
-            if a | b | c | d {
+            let any = four.iter().fold(false, |any, window| any | self.filter.has(*window));
+            if any {
                 for (at, window) in
                     four.into_iter().enumerate().filter(|(_, window)| self.filter.has(*window))
                 {
@@ -147,12 +154,13 @@ impl Search {
 impl Heads {
     /// Takes folded texts of [`LEAST_PART`] bytes at least, each with what is found with it.
     pub(crate) fn new(texts: impl Iterator<Item = (Box<str>, Set)>) -> Self {
-        let mut parts = Parts::default();
+        let mut heads = ByWindow::default();
         for (text, found) in texts {
             let bytes = text.as_bytes();
-            parts.add(window(bytes), Part { text: compared(bytes), first: 0, found });
+            let own = u64::MAX >> (8 * 8usize.saturating_sub(bytes.len()));
+            heads.add(window(bytes), Head { own, part: Part::new(bytes, 0, found) });
         }
-        Heads { texts: parts.into_table() }
+        Heads { texts: heads.into_table() }
     }
 
     /// Adds what is found with each text that `value` begins with, and may add more. `value` is folded, except for ASCII
@@ -160,8 +168,10 @@ impl Heads {
     #[inline]
     pub(crate) fn find(&self, value: &[u8], hits: &mut impl Bits) {
         let Some(bytes) = value.get(..WINDOW) else { return };
-        for part in self.texts.get(key(window(bytes))).into_iter().flatten() {
-            if part.stands_at(0, value) {
+        let Some(heads) = self.texts.get(key(window(bytes))) else { return };
+        let first = first_word(value);
+        for Head { own, part } in heads {
+            if (first ^ part.word) & own == 0 && part.stands_at(0, value) {
                 part.found.add_to(hits);
             }
         }
@@ -169,29 +179,45 @@ impl Heads {
 }
 
 impl Part {
+    /// Takes a text, of which as much is compared as shall be.
+    fn new(text: &[u8], first: usize, found: Set) -> Self {
+        let text = &text[..text.len().min(COMPARED)];
+        Part { text: text.into(), first, word: first_word(text), found }
+    }
+
     fn stands_at(&self, from: usize, value: &[u8]) -> bool {
         let text = value.get(from..from + self.text.len());
-        text.is_some_and(|text| text.eq_ignore_ascii_case(&self.text))
+        text.is_some_and(|text| first_word(text) == self.word && text.eq_ignore_ascii_case(&self.text))
     }
 }
 
 /// Texts by window, while they are gathered.
-#[derive(Default)]
-struct Parts(BTreeMap<u32, Vec<Part>>);
+struct ByWindow<T>(BTreeMap<u32, Vec<T>>);
 
-impl Parts {
-    fn add(&mut self, window: u32, part: Part) {
-        self.0.entry(window).or_default().push(part);
-    }
-
-    fn into_table(self) -> Table<Box<[Part]>> {
-        Table::new(self.0.into_iter().map(|(window, parts)| (key(window), parts.into())).collect())
+impl<T> Default for ByWindow<T> {
+    fn default() -> Self {
+        ByWindow(BTreeMap::new())
     }
 }
 
-/// As much of a text as is compared.
-fn compared(text: &[u8]) -> Box<[u8]> {
-    text[..text.len().min(COMPARED)].into()
+impl<T> ByWindow<T> {
+    fn add(&mut self, window: u32, text: T) {
+        self.0.entry(window).or_default().push(text);
+    }
+
+    fn into_table(self) -> Table<Box<[T]>> {
+        Table::new(self.0.into_iter().map(|(window, texts)| (key(window), texts.into())).collect())
+    }
+}
+
+/// The first bytes of a text, with the case made alike as in a window; of a shorter text something follows.
+#[inline]
+fn first_word(text: &[u8]) -> u64 {
+    let word = match text.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => text.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    word | u64::from_ne_bytes([0x20; 8])
 }
 
 impl Filter {
@@ -207,13 +233,13 @@ impl Filter {
         self.words[hash / 64] |= 1 << (hash % 64);
     }
 
-    #[inline]
+    #[inline(always)]
     fn has(&self, window: u32) -> bool {
         let hash = self.hash(window);
         self.words[(hash / 64) & (self.words.len() - 1)] >> (hash % 64) & 1 == 1
     }
 
-    #[inline]
+    #[inline(always)]
     fn hash(&self, window: u32) -> usize {
         (window.wrapping_mul(0x9e37_79b1) >> self.shift) as usize
     }

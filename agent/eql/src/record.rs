@@ -22,6 +22,14 @@ pub trait Record: Clone {
         self.get(field).any(test)
     }
 
+    /// Returns what [`get`](Record::get) does where that is no list and the record has it at hand. That it returns `None`
+    /// says nothing; one who asks then goes on with [`any`](Record::any).
+    #[inline]
+    fn single(&self, field: FieldId) -> Option<Value<'_>> {
+        let _ = field;
+        None
+    }
+
     /// Returns whether a category satisfies `test`.
     fn any_category(&self, test: impl FnMut(Value<'_>) -> bool) -> bool {
         self.category().any(test)

@@ -54,8 +54,8 @@ pub(crate) struct Sifting<B> {
     fields: Vec<FieldLookup<B>>,
     /// The alternatives that are left of an event, kept from one to the next for its memory.
     left: B,
-    /// Those that have found what they ask for in a field.
-    hits: B,
+    /// Those that a field leaves, likewise.
+    kept: B,
 }
 
 impl<B: Bits> Sifting<B> {
@@ -70,21 +70,19 @@ impl<B: Bits> Sifting<B> {
             }
         }
         let fields = fields.into_iter().map(|asked| asked.into_lookup(room)).collect();
-        Sifting { counting: B::empty(room), fields, left: B::empty(room), hits: B::empty(room) }
+        Sifting { counting: B::empty(room), fields, left: B::empty(room), kept: B::empty(room) }
     }
 
     #[inline]
     fn find<R: Record>(&mut self, record: &R, each: impl FnMut(u32)) {
-        let Sifting { counting, fields, left, hits } = self;
+        let Sifting { counting, fields, left, kept } = self;
         left.copy(counting);
         for lookup in &*fields {
-            if !lookup.asking().meets(left) {
-                continue;
-            }
-            hits.clear();
-            lookup.find(record, left, hits);
-            if !left.keep(lookup.asking(), hits) {
-                return;
+            if lookup.is_asked(left) {
+                lookup.find(record, left, kept);
+                if !left.keep(kept) {
+                    return;
+                }
             }
         }
         left.for_each(each);
