@@ -1,7 +1,7 @@
 //! Alerts: one ECS document for a match, and one for what followed it.
 
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use eql::{FieldId, Record, Scalar, Value};
 use serde::Serialize;
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{Event, Process};
 use crate::rule::Rule;
+use crate::schema::{Node, Object};
 use crate::{schema, timestamp};
 
 /// A document that a sink delivers: an alert or an enrichment of one.
@@ -21,8 +22,10 @@ pub struct Alert {
     pub kind: AlertKind,
     /// The rule.
     pub rule: Arc<Rule>,
-    /// The whole document.
-    pub document: Map<String, Json>,
+    /// The whole document as [`json_line`] has it, for that is all that most are wanted for.
+    line: String,
+    /// The same, once somebody has asked for it.
+    document: OnceLock<Map<String, Json>>,
 }
 
 /// What an [`Alert`] is.
@@ -72,34 +75,35 @@ pub fn alert(matched: Matched<'_>) -> Option<Alert> {
     let present: Vec<&Event> = events.iter().flatten().collect();
     let last = *present.last()?;
     let id = id(rule, join_keys, &present);
-    let rendered: Vec<Option<Map<String, Json>>> =
-        events.iter().map(|event| event.as_ref().map(schema::render)).collect();
-    let mut document = rendered.iter().flatten().last()?.clone();
+    let nested: Vec<Option<Object<'_>>> =
+        events.iter().map(|event| event.as_ref().map(schema::nested)).collect();
+    let mut document = nested.iter().flatten().last()?.clone();
     let tree = process_tree(last, process);
-    document.insert("@timestamp".into(), timestamp::format(last.time).into());
-    object(&mut document, "ecs").entry("version").or_insert_with(|| ECS_VERSION.into());
-    let event = object(&mut document, "event");
-    event.insert("kind".into(), "alert".into());
-    event.insert("id".into(), id.clone().into());
-    event.insert("severity".into(), rule.severity.number().into());
-    event.insert("risk_score".into(), rule.risk_score.into());
-    event.insert("module".into(), "vedette".into());
-    event.insert("dataset".into(), "vedette.alert".into());
-    document.insert("rule".into(), rule_object(rule));
+    document.put("@timestamp", Node::text(&timestamp::format(last.time)));
+    document.object("ecs").put_if_absent("version", || Node::text(ECS_VERSION));
+    let event = document.object("event");
+    event.put("kind", Node::text("alert"));
+    event.put("id", Node::text(&id));
+    event.put("severity", Json::from(rule.severity.number()).into());
+    event.put("risk_score", Json::from(rule.risk_score).into());
+    event.put("module", Node::text("vedette"));
+    event.put("dataset", Node::text("vedette.alert"));
+    document.put("rule", rule_object(rule).into());
     // What a recorded document says under `threat` is not what this rule says.
     document.remove("threat");
     if !rule.threat.is_empty() {
-        document.insert("threat".into(), rule.threat.clone().into());
+        document.put("threat", Json::from(rule.threat.clone()).into());
     }
     let keys =
         join_keys.iter().map(|(field, value)| json!({ "field": field, "value": json_of(value.as_ref()) }));
-    let vedette = object(&mut document, "vedette");
-    vedette.insert("join_keys".into(), keys.collect());
-    vedette.insert("events".into(), rendered.into_iter().map(Json::from).collect());
-    vedette.insert("process_tree".into(), tree.into());
-    vedette.insert("relation".into(), relation(&present).into());
-    vedette.insert("gap".into(), gap.into());
-    Some(Alert { id, kind: AlertKind::Alert, rule: rule.clone(), document })
+    let vedette = document.object("vedette");
+    vedette.put("join_keys", keys.map(Node::from).collect());
+    vedette.put("events", nested.into_iter().map(|event| event.map_or(Node::NULL, Node::Object)).collect());
+    vedette.put("process_tree", tree.into_iter().map(Node::from).collect());
+    vedette.put("relation", Node::text(relation(&present)));
+    vedette.put("gap", Json::from(gap).into());
+    let line = line(&document);
+    Some(Alert { id, kind: AlertKind::Alert, rule: rule.clone(), line, document: OnceLock::new() })
 }
 
 /// Makes the document of the events that satisfied a rule's last term after it had matched.
@@ -107,7 +111,7 @@ pub fn alert(matched: Matched<'_>) -> Option<Alert> {
 /// `follows` is the alert's `event.id`; `dropped` counts events beyond those kept.
 pub fn enrichment(rule: &Arc<Rule>, follows: &str, events: &[Event], dropped: u64) -> Option<Alert> {
     let last = events.last()?;
-    let mut document = own_document(
+    let own = own_document(
         last.time,
         "enrichment",
         json!({
@@ -118,10 +122,11 @@ pub fn enrichment(rule: &Arc<Rule>, follows: &str, events: &[Event], dropped: u6
             },
         }),
     );
-    // Not within `json!`, which would copy them.
-    let related = events.iter().map(|event| Json::Object(schema::render(event)));
-    object(&mut document, "vedette").insert("related".into(), related.collect());
-    Some(Alert { id: follows.to_owned(), kind: AlertKind::Enrichment, rule: rule.clone(), document })
+    let mut document = Object::from(own);
+    let related = events.iter().map(|event| Node::Object(schema::nested(event)));
+    document.object("vedette").put("related", related.collect());
+    let (id, line) = (follows.to_owned(), line(&document));
+    Some(Alert { id, kind: AlertKind::Enrichment, rule: rule.clone(), line, document: OnceLock::new() })
 }
 
 /// Makes a document that the sensor says of its own accord: `@timestamp`, `ecs.version`, `event.kind`, `event.module`
@@ -149,11 +154,40 @@ pub fn own_document(time: i64, kind: &str, rest: Json) -> Map<String, Json> {
 }
 
 impl Alert {
+    /// Makes one of its document.
+    pub fn new(id: String, kind: AlertKind, rule: Arc<Rule>, document: Map<String, Json>) -> Self {
+        Alert { id, kind, rule, line: json_line(&document), document: document.into() }
+    }
+
+    /// Returns the whole document.
+    pub fn document(&self) -> &Map<String, Json> {
+        self.document.get_or_init(|| serde_json::from_str(&self.line).expect("JSON that was written here"))
+    }
+
     /// Returns the document as one line of JSON, without a line break: [`json_line`].
-    pub fn to_line(&self) -> String {
-        json_line(&self.document)
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// Changes the document.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Map<String, Json>)) {
+        self.document();
+        if let Some(document) = self.document.get_mut() {
+            change(document);
+            self.line = json_line(document);
+        }
     }
 }
+
+/// Returns a document as [`json_line`] does.
+fn line(document: &Object<'_>) -> String {
+    let mut line = String::with_capacity(USUAL_LINE);
+    document.write(&mut line);
+    escaped(line)
+}
+
+/// How many bytes most alerts have at most.
+const USUAL_LINE: usize = 8 << 10;
 
 /// Returns a document as one line of JSON, without a line break.
 ///

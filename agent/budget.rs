@@ -154,7 +154,7 @@ impl LeftOut {
                 },
             }),
         );
-        Alert { id: last.to_owned(), kind: AlertKind::Summary, rule: self.rule, document }
+        Alert::new(last.to_owned(), AlertKind::Summary, self.rule, document)
     }
 }
 
@@ -200,7 +200,7 @@ mod tests {
         assert!(summaries.is_empty());
         budget.advance(60 * SECOND, &mut summaries);
         let [summary] = &summaries[..] else { panic!("{summaries:?}") };
-        let said = &summary.document["vedette"];
+        let said = &summary.document()["vedette"];
         assert_eq!((summary.kind, said["follows"].as_str()), (AlertKind::Summary, Some("id-2")));
         assert_eq!(said["left_out"]["count"], 27);
         assert_eq!(said["left_out"]["from"], "1970-01-01T00:00:03.000Z");
@@ -223,6 +223,6 @@ mod tests {
         assert!(!budget.admits(&rule, &event(-500, "/a"), -500 * SECOND, &mut summaries));
         budget.finish(&mut summaries);
         assert_eq!(summaries.len(), 1);
-        assert_eq!(summaries[0].document["vedette"]["left_out"]["count"], 2);
+        assert_eq!(summaries[0].document()["vedette"]["left_out"]["count"], 2);
     }
 }

@@ -482,7 +482,7 @@ impl Detector {
     fn redacted(&self, mut alert: Alert, events: Vec<&Event>, mut known: Secrets) -> Alert {
         if let Some(redactor) = &self.redactor {
             events.into_iter().for_each(|event| known.of_event(event));
-            redactor.document(&mut alert.document, known);
+            alert.change(|document| redactor.document(document, known));
         }
         alert
     }
@@ -491,7 +491,7 @@ impl Detector {
     fn redact_summaries(&self, alerts: &mut [Alert], from: usize) {
         let Some(redactor) = &self.redactor else { return };
         for alert in alerts[from..].iter_mut().filter(|alert| alert.kind == AlertKind::Summary) {
-            redactor.document(&mut alert.document, Secrets::default());
+            alert.change(|document| redactor.document(document, Secrets::default()));
         }
     }
 

@@ -32,9 +32,9 @@ pub struct Style {
 pub fn alert(alert: &Alert, style: Style) -> String {
     let mut page = Page::new(style);
     match alert.kind {
-        AlertKind::Alert => page.alert(&alert.document, Some(&alert.rule)),
-        AlertKind::Enrichment => page.enrichment(&alert.document, &alert.rule.name),
-        AlertKind::Summary => page.summary(&alert.document, &alert.rule.name),
+        AlertKind::Alert => page.alert(alert.document(), Some(&alert.rule)),
+        AlertKind::Enrichment => page.enrichment(alert.document(), &alert.rule.name),
+        AlertKind::Summary => page.summary(alert.document(), &alert.rule.name),
     }
     page.finish()
 }

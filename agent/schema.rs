@@ -5,6 +5,7 @@
 
 mod eslogger;
 mod fields;
+mod nested;
 mod reference;
 mod render;
 mod unobserved;
@@ -15,7 +16,9 @@ use crate::event::Event;
 
 pub use eslogger::{EsloggerKey, Fate, KEYS};
 pub use fields::FIELDS;
+pub(crate) use nested::{Node, Object};
 pub use reference::reference;
+pub(crate) use render::nested;
 pub use render::{json, render};
 pub use unobserved::{NOT_OBSERVED, Unobserved};
 

@@ -417,7 +417,7 @@ impl Sensor {
             if let Some(unified_log) = &mut self.unified_log {
                 unified_log.send(Line::Alert(Box::new(alert.clone())));
             }
-            self.delivery.send(Lane::Alerts, Some(sink::key_of(&alert)), alert.to_line());
+            self.delivery.send(Lane::Alerts, Some(sink::key_of(&alert)), alert.line().to_owned());
         }
     }
 

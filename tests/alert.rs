@@ -103,10 +103,10 @@ fn a_line_is_one_line_and_says_the_same() {
         alert::enrichment(&the_rule(), "id", &[event], 3).expect("an enrichment"),
     ];
     for alert in alerts {
-        let line = alert.to_line();
+        let line = alert.line();
         assert!(!line.contains(is_deceptive), "{line}");
         let read: Json = serde_json::from_str(&line).expect("the line is JSON");
-        assert_eq!(read, Json::Object(alert.document.clone()));
+        assert_eq!(read, Json::Object(alert.document().clone()));
         assert!(line.contains("\\u202e") && line.contains("\\udb40\\udc41"), "{line}");
     }
 }
@@ -143,7 +143,7 @@ fn a_page_has_only_the_lines_that_it_means() {
 #[test]
 fn the_tree_is_bounded_and_the_root_comes_first() {
     let alert = alert_of(&the_rule(), "x", &[Some(flow("x"))]);
-    let tree = alert.document["vedette"]["process_tree"].as_array().expect("a tree");
+    let tree = alert.document()["vedette"]["process_tree"].as_array().expect("a tree");
     let entities: Vec<&str> = tree.iter().filter_map(|node| node["entity_id"].as_str()).collect();
     assert_eq!((entities[0], tree[0]["relation"].as_str()), ("responsible", Some("responsible")));
     assert_eq!(entities[1], "x31");

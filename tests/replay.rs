@@ -70,7 +70,7 @@ fn run(folder: &Path, rules: &RuleSet) -> Result<(), String> {
     let (summary, _) = replay::run(rules, files, &Options::default(), |output| {
         match output {
             Output::Alert(alert) => {
-                lines.push_str(&alert.to_line());
+                lines.push_str(alert.line());
                 lines.push('\n');
                 match alert.kind {
                     AlertKind::Alert => *alerts.entry(alert.rule.id.clone()).or_default() += 1,
@@ -117,7 +117,7 @@ fn with_threads(folder: &Path, rules: &RuleSet) -> (String, Vec<String>) {
     replay::run(rules, files, &Options { jobs: 2, ..Options::default() }, |output| {
         match output {
             Output::Alert(alert) => {
-                lines.push_str(&alert.to_line());
+                lines.push_str(alert.line());
                 lines.push('\n');
             }
             Output::Problem(problem) => problems.push(problem.to_string()),

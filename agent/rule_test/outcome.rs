@@ -102,7 +102,7 @@ fn replay_of(rules: &RuleSet, recording: &Recording) -> Result<Said, Diagnostic>
     replay::run(rules, vec![lines(recording)], &Options::default(), |output| {
         match output {
             Output::Alert(alert) => {
-                let vedette = &alert.document["vedette"];
+                let vedette = &alert.document()["vedette"];
                 match alert.kind {
                     AlertKind::Alert => said.alerts.push(labels(&vedette["events"], recording)),
                     AlertKind::Enrichment => said.followed.extend(labels(&vedette["related"], recording)),

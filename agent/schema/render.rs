@@ -4,6 +4,7 @@ use eql::Value;
 use serde_json::{Map, Value as Json};
 
 use super::FIELDS;
+use super::nested::{Node, Object};
 use crate::event::Event;
 use crate::source::to_json;
 
@@ -12,44 +13,40 @@ use crate::source::to_json;
 /// A recorded document keeps everything that it holds, whatever its form; what the sensor knows beyond it is
 /// filled in.
 pub fn render(event: &Event) -> Map<String, Json> {
-    let mut root = event.document.as_ref().map_or_else(Map::new, to_json);
+    nested(event).into_json()
+}
+
+/// Returns the same while it is put together.
+pub(crate) fn nested(event: &Event) -> Object<'_> {
+    let mut root = match &event.document {
+        Some(document) => Object::read(document.line()).unwrap_or_else(|| to_json(document).into()),
+        None => Object::default(),
+    };
     for field in FIELDS {
-        let value = json((field.read)(event));
-        if !nothing(&value) {
-            let array = field.array && !value.is_array();
-            fill(&mut root, field.path, if array { Json::Array(vec![value]) } else { value });
+        let value = (field.read)(event);
+        let is_nothing = match value {
+            Value::Missing => true,
+            Value::List(values) => values.is_empty(),
+            // JSON has no such number.
+            Value::Float(number) => !number.is_finite(),
+            _ => false,
+        };
+        if !is_nothing {
+            let is_single = !matches!(value, Value::List(_));
+            root.fill(field.path, || match node(value) {
+                single if field.array && is_single => Node::Array(vec![single]),
+                node => node,
+            });
         }
     }
     root
 }
 
-/// Puts `value` at `path` unless the document holds something there: null and the empty array are nothing,
-/// as they are to a rule.
-fn fill(object: &mut Map<String, Json>, path: &str, value: Json) {
-    match path.split_once('.') {
-        Some((first, rest)) => {
-            let inner = object.entry(first).or_insert(Json::Null);
-            if nothing(inner) {
-                *inner = Json::Object(Map::new());
-            }
-            if let Json::Object(inner) = inner {
-                fill(inner, rest, value);
-            }
-        }
-        None => {
-            let slot = object.entry(path).or_insert(Json::Null);
-            if nothing(slot) {
-                *slot = value;
-            }
-        }
-    }
-}
-
-fn nothing(value: &Json) -> bool {
+fn node(value: Value<'_>) -> Node<'static> {
     match value {
-        Json::Null => true,
-        Json::Array(items) => items.iter().all(Json::is_null),
-        _ => false,
+        Value::Str(text) => Node::text(text),
+        Value::List(values) => values.iter().map(|value| node(Value::from(value))).collect(),
+        other => Node::from(json(other)),
     }
 }
 

@@ -90,7 +90,7 @@ fn replayed(recordings: &[PathBuf]) -> Vec<Json> {
     let options = Options { host_id: "mac-1".into(), ..Options::default() };
     replay::run(&rules, files, &options, |output| {
         match output {
-            Output::Alert(alert) => alerts.push(Json::Object(alert.document.clone())),
+            Output::Alert(alert) => alerts.push(Json::Object(alert.document().clone())),
             Output::Problem(problem) => panic!("{problem}"),
         }
         ControlFlow::<Infallible>::Continue(())

@@ -81,7 +81,7 @@ impl Sink for FileSink {
             return Ok(());
         }
         // One write for a line: a kill tears at most the last one.
-        let line = alert.to_line() + "\n";
+        let line = [alert.line(), "\n"].concat();
         let written = match &mut self.target {
             Target::File(file) => file.write(line.as_bytes(), SystemTime::now()),
             Target::Stream(file) => file.write_all(line.as_bytes()),

@@ -25,7 +25,7 @@ impl<W: Write> Sink for StdoutSink<W> {
     fn deliver(&mut self, alert: &Alert) -> Result<(), SinkError> {
         let text = match self.style {
             Some(style) => readable::alert(alert, style),
-            None => alert.to_line() + "\n",
+            None => [alert.line(), "\n"].concat(),
         };
         let written = self.output.write_all(text.as_bytes()).and_then(|()| self.output.flush());
         written.map_err(|error| SinkError::io("standard output", error))

@@ -102,6 +102,10 @@ impl Budget {
 
 impl Sink for UnifiedLogSink {
     fn deliver(&mut self, alert: &Alert) -> Result<(), SinkError> {
+        // Where there is no unified logging, nothing is put into words for it.
+        if !log::log_enabled!(target: "alert", log::Level::Error) {
+            return Ok(());
+        }
         for line in self.lines(alert, Instant::now()) {
             log::error!(target: "alert", "{line}");
         }
@@ -120,7 +124,7 @@ impl Sink for UnifiedLogSink {
 /// comes last: its maker chose how long it is and what it looks like.
 fn line(alert: &Alert) -> String {
     let text = |pointer: &[&str]| {
-        let mut value = alert.document.get(pointer[0]);
+        let mut value = alert.document().get(pointer[0]);
         for key in &pointer[1..] {
             value = value.and_then(|value| value.get(key));
         }
@@ -162,7 +166,7 @@ mod tests {
         });
         let document = json!({ "process": { "executable": executable, "pid": 7 }, "user": { "id": "0" }, "destination": { "ip": "203.0.113.9" } });
         let serde_json::Value::Object(document) = document else { unreachable!("an object") };
-        Alert { id: "id-1".into(), kind: AlertKind::Alert, rule: rule.expect("a built-in rule"), document }
+        Alert::new("id-1".into(), AlertKind::Alert, rule.expect("a built-in rule"), document)
     }
 
     #[test]
