@@ -105,7 +105,7 @@ fn a_line_is_one_line_and_says_the_same() {
     for alert in alerts {
         let line = alert.line();
         assert!(!line.contains(is_deceptive), "{line}");
-        let read: Json = serde_json::from_str(&line).expect("the line is JSON");
+        let read: Json = serde_json::from_str(line).expect("the line is JSON");
         assert_eq!(read, Json::Object(alert.document().clone()));
         assert!(line.contains("\\u202e") && line.contains("\\udb40\\udc41"), "{line}");
     }

@@ -176,12 +176,58 @@ fn last_digits(eight: [u8; 8], length: usize) -> i64 {
     ((fours * 10_000 + (fours >> 32)) & 0xffff_ffff) as i64
 }
 
+impl Place {
+    /// Returns whether an element of a [`Form::List`] satisfies `test`.
+    #[inline]
+    pub(super) fn any_element<'l>(&self, line: &'l str, mut test: impl FnMut(Value<'l>) -> bool) -> bool {
+        // Most lists are of text only, in which a quotation mark is nothing but the end of one.
+        let (mut at, end) = (self.start as usize, (self.end as usize).min(line.len()));
+        while let Some(byte) = line.as_bytes()[..end].get(at) {
+            at += 1;
+            match byte {
+                b'[' | b',' | b']' | b' ' => {}
+                b'"' => {
+                    let rest = &line.as_bytes()[at..end];
+                    let length = end_of_text(rest);
+                    if test(Value::Str(line.get(at..at + length).unwrap_or_default())) {
+                        return true;
+                    }
+                    at += length + 1;
+                }
+                _ => {
+                    let rest = Place { start: at as u32 - 1, ..*self };
+                    return rest.elements(line).any(|element| test(element.plain(line)));
+                }
+            }
+        }
+        false
+    }
+}
+
+/// Returns where the first quotation mark stands, else the length.
+#[inline]
+fn end_of_text(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let ends = zeros(u64::from_le_bytes(*word) ^ (ONES * u64::from(b'"')));
+        if ends != 0 {
+            return 8 * at + ends.trailing_zeros() as usize / 8;
+        }
+    }
+    8 * words.len() + rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len())
+}
+
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+
+/// Sets the highest bit of the first byte that is zero, and of none before it.
+#[inline]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & (ONES << 7)
+}
+
 /// Returns where the first quotation mark or backslash stands. Texts in lists are short: they are passed over by words,
 /// which takes less than calling a search that is made for long ones.
 fn end_of_plain(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    // Sets the highest bit of the first byte that is zero, and of none before it.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
     let of = |byte: u8, word: u64| zeros(word ^ (ONES * u64::from(byte)));
     let (words, rest) = bytes.as_chunks();
     for (at, word) in words.iter().enumerate() {
@@ -230,6 +276,8 @@ mod tests {
                 let bytes = [text.as_bytes(), ending.as_bytes()].concat();
                 let first = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'));
                 assert_eq!(end_of_plain(&bytes), first, "{text:?} {ending:?}");
+                let first = bytes.iter().position(|byte| *byte == b'"');
+                assert_eq!(end_of_text(&bytes), first.unwrap_or(bytes.len()), "{text:?} {ending:?}");
             }
         }
     }

@@ -240,12 +240,9 @@ impl Values {
             Some(place) if place.form == Form::Text => Some(test(Value::Str(place.text(&self.line)))),
             Some(place) if place.form == Form::List => {
                 let mut is_present = false;
-                let holds = place.elements(&self.line).any(|element| {
+                let holds = place.any_element(&self.line, |value| {
                     is_present = true;
-                    test(match element.form {
-                        Form::Text => Value::Str(element.text(&self.line)),
-                        _ => element.plain(&self.line),
-                    })
+                    test(value)
                 });
                 is_present.then_some(holds)
             }
@@ -289,14 +286,12 @@ impl Values {
 
     /// Returns about how many bytes they take with their line, made ones as if they were.
     pub(crate) fn weight(&self) -> usize {
-        let list = |place: &Place| match place.form {
+        let text = |place: &Place| (place.end - place.start) as usize;
+        let made = |place: &Place| match place.form {
+            Form::Escaped => text(place),
             Form::List | Form::DoubtfulList => {
-                place.elements(&self.line).count() * (size_of::<Scalar>() + 16)
+                text(place) + place.elements(&self.line).count() * (size_of::<Scalar>() + 16)
             }
-            _ => 0,
-        };
-        let text = |place: &Place| match place.form {
-            Form::Escaped | Form::List | Form::DoubtfulList => (place.end - place.start) as usize,
             _ => 0,
         };
         let of_several = self.layout.several.iter().map(|places| places.len()).sum::<usize>();
@@ -304,7 +299,7 @@ impl Values {
             + size_of_val(&*self.places)
             + size_of_val(&*self.layout.slots)
             + of_several * (size_of::<Scalar>() + 16)
-            + self.places.iter().map(|place| text(place) + list(place)).sum::<usize>()
+            + self.places.iter().map(made).sum::<usize>()
     }
 
     /// Returns what is made of a field, which is made now if it was not yet.

@@ -42,7 +42,8 @@ impl<'l> Object<'l> {
     /// Puts what `value` makes at a path unless something is there: null and the array of nothing else are nothing, as they
     /// are to a rule.
     pub(crate) fn fill(&mut self, path: &'static str, value: impl FnOnce() -> Node<'l>) {
-        match path.split_once('.') {
+        // As bytes, for most parts of paths are shorter than what a search in text is made for.
+        match path.bytes().position(|byte| byte == b'.').map(|at| (&path[..at], &path[at + 1..])) {
             Some((first, rest)) => {
                 let inner = self.entry(first);
                 if inner.is_nothing() {
@@ -198,6 +199,23 @@ fn is_special(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
+/// Returns where the first [special](is_special) byte stands.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // Sets the highest bit of the first byte that is below another, and of none before it.
+    let below = |word: u64, byte: u8| word.wrapping_sub(ONES * u64::from(byte)) & !word & (ONES << 7);
+    let (words, rest) = bytes.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let of = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+        let special = below(word, b' ') | of(b'"') | of(b'\\');
+        if special != 0 {
+            return Some(8 * at + special.trailing_zeros() as usize / 8);
+        }
+    }
+    rest.iter().position(|byte| is_special(*byte)).map(|at| 8 * words.len() + at)
+}
+
 /// Appends text as JSON.
 fn write_text(text: &str, out: &mut String) {
     if text.bytes().fold(false, |any, byte| any | is_special(byte)) {
@@ -322,7 +340,7 @@ impl<'l> Reader<'l> {
         let mut is_plain = true;
         loop {
             let rest = bytes.get(self.at..)?;
-            self.at += rest.iter().position(|byte| is_special(*byte))? + 1;
+            self.at += first_special(rest)? + 1;
             match bytes[self.at - 1] {
                 b'"' => return Some((self.line.get(start..self.at)?, is_plain)),
                 b'\\' => {
@@ -420,6 +438,20 @@ mod tests {
             object.fill("a.b", || Node::Written("1".into()));
             object.fill("c", || Node::Written("1".into()));
             assert_eq!(written(&object), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_first_special_byte_is_found_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            for before in 0..20 {
+                let mut bytes = vec![b'a'; before];
+                bytes.extend([byte, b'"', b'!', 0xff, 0x1f, b'\\', 0x80, b' ']);
+                for end in before..=bytes.len() {
+                    let first = bytes[..end].iter().position(|byte| is_special(*byte));
+                    assert_eq!(first_special(&bytes[..end]), first, "{byte} {before} {end}");
+                }
+            }
         }
     }
 

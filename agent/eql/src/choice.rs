@@ -38,7 +38,7 @@ enum Class {
 }
 
 /// How many fields are looked at before one more is worth it that may save looking at them.
-const WORTH_A_GATE: usize = 3;
+pub(crate) const WORTH_A_GATE: usize = 3;
 
 /// Chooses what is looked up of the alternatives of one category, in records of a type.
 pub(crate) fn choose<R: Record>(alternatives: &[&Alternative], shares: &Shares) -> Choice {
@@ -68,6 +68,19 @@ pub(crate) fn choose<R: Record>(alternatives: &[&Alternative], shares: &Shares) 
     let cost = |field: &FieldId| (!gates.contains(field), is_list(*field), searched.contains(field));
     fields.sort_by_key(|field| (cost(field), Reverse(asked[field]), *field));
     Choice { fields, clauses }
+}
+
+impl Choice {
+    /// Looks at one more field, if it is not looked at anyway: last, where hardly anything is left to ask for it.
+    pub(crate) fn and_last(mut self, field: FieldId, alternatives: &[&Alternative]) -> Self {
+        if !self.fields.contains(&field) {
+            self.fields.push(field);
+            for (clauses, own) in self.clauses.iter_mut().zip(alternatives) {
+                clauses.extend(own.clauses.iter().find(|clause| clause.field == field).cloned());
+            }
+        }
+        self
+    }
 }
 
 /// Returns the fields on which each alternative, where it can be, is decided.

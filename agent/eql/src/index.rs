@@ -1,17 +1,18 @@
 //! Which terms an event may satisfy: all terms of all programs at once, by what their conditions need.
 //!
-//! Terms are kept apart by the event category that they name, and each category's are sieved by the event's fields. The
+//! Terms are kept apart by the event category that they name, and each category's are sieved by the event's fields. Where
+//! all of them ask for few fields, these are asked of events of any category, which costs less than to ask for it. The
 //! index may name a term that the event does not satisfy; it never leaves one out that it does.
 
 use std::collections::HashMap;
 
-use crate::choice::{Shares, choose};
+use crate::choice::{Shares, WORTH_A_GATE, choose};
 use crate::compile::Filter;
 use crate::record::Record;
 use crate::schema::FieldId;
 use crate::sieve::Sieve;
 use crate::table::Table;
-use crate::witness::{Alternative, Test, alternatives, text_fingerprint};
+use crate::witness::{Alternative, Clause, Test, alternatives, text_fingerprint};
 
 /// An index over terms, by number, some of which count now.
 #[derive(Debug, Default)]
@@ -20,8 +21,8 @@ pub(crate) struct Index {
     terms: Vec<Term>,
     /// The place of what may hold in events of any category.
     of_any: Option<usize>,
-    /// The places of the others, by the [fingerprints](text_fingerprint) of their names.
-    by_name: Table<usize>,
+    /// The places of the others, if there are any, by the [fingerprints](text_fingerprint) of their names.
+    by_name: Option<Table<usize>>,
     /// The places of what may hold in the current record.
     places: Vec<usize>,
 }
@@ -60,17 +61,29 @@ pub(crate) struct Candidates(Vec<u32>);
 impl Index {
     /// Makes an index of terms, whose numbers are their places. None of them counts yet.
     pub(crate) fn new<'f, R: Record>(filters: impl Iterator<Item = &'f Filter>) -> Self {
-        let of_filters: Vec<(Option<u64>, Vec<Alternative>)> = filters
+        let mut of_filters: Vec<(Option<u64>, Vec<Alternative>)> = filters
             .map(|filter| (filter.category.as_deref().map(text_fingerprint), alternatives(&filter.condition)))
             .collect();
         let mut shares = Shares::new::<R>();
         of_filters.iter().for_each(|(_, own)| shares.count(own));
+        let mut of_any_category = None;
+        if let Some(field) = R::category_field() {
+            let joined: Vec<(Option<u64>, Vec<Alternative>)> =
+                of_filters.iter().map(|(name, own)| (None, with_category(own, *name, field))).collect();
+            let all: Vec<&Alternative> = joined.iter().flat_map(|(_, own)| own).collect();
+            let choice = choose::<R>(&all, &shares).and_last(field, &all);
+            if choice.fields.len() <= WORTH_A_GATE {
+                of_any_category = Some(choice);
+                of_filters = joined;
+            }
+        }
         let mut index = Index::default();
         let mut gathered: Vec<Gathered<'_>> = Vec::new();
         let mut at: HashMap<Option<u64>, usize> = HashMap::new();
         for (term, (name, own)) in (0..).zip(&of_filters) {
             let owned = own.iter().map(|own| {
                 let names = match name {
+                    None if of_any_category.is_some() => vec![None],
                     None => own.categories(R::category_field()).unwrap_or_else(|| vec![None]),
                     named => vec![*named],
                 };
@@ -91,9 +104,12 @@ impl Index {
             index.terms.push(Term { alternatives, needs_relations, counts: false });
         }
         index.of_any = at.remove(&None);
-        index.by_name = Table::new(at.into_iter().filter_map(|(name, at)| Some((name?, at))).collect());
+        let named: Vec<(u64, usize)> = at.into_iter().filter_map(|(name, at)| Some((name?, at))).collect();
+        index.by_name = (!named.is_empty()).then(|| Table::new(named));
         let category = |gathered: Gathered<'_>| Category {
-            sieve: Sieve::new(choose::<R>(&gathered.alternatives, &shares)),
+            sieve: Sieve::new(
+                of_any_category.take().unwrap_or_else(|| choose::<R>(&gathered.alternatives, &shares)),
+            ),
             terms: gathered.terms,
         };
         index.categories = gathered.into_iter().map(category).collect();
@@ -122,11 +138,13 @@ impl Index {
         let Index { categories, of_any, by_name, places, .. } = self;
         places.clear();
         places.extend(*of_any);
-        record.any_category(|value| {
-            let name = value.as_str().map(text_fingerprint);
-            places.extend(name.and_then(|name| by_name.get(name)));
-            false
-        });
+        if let Some(by_name) = by_name {
+            record.any_category(|value| {
+                let name = value.as_str().map(text_fingerprint);
+                places.extend(name.and_then(|name| by_name.get(name)));
+                false
+            });
+        }
         found.0.clear();
         for place in &*places {
             let Category { sieve, terms } = &mut categories[*place];
@@ -144,6 +162,19 @@ impl Index {
             found.0.dedup();
         }
     }
+}
+
+/// Returns alternatives that ask for their category as for any other field.
+fn with_category(alternatives: &[Alternative], name: Option<u64>, field: FieldId) -> Vec<Alternative> {
+    let with = |own: &Alternative| {
+        let mut own = own.clone();
+        if let Some(name) = name {
+            own.clauses.retain(|clause| clause.field != field);
+            own.clauses.push(Clause { field, tests: vec![Test::Equal(name)] });
+        }
+        own
+    };
+    alternatives.iter().map(with).collect()
 }
 
 /// A category while its alternatives are gathered, each with its term.

@@ -74,7 +74,7 @@ impl<B: Bits> FieldLookup<B> {
         is_present
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_value(&self, value: Value<'_>, parts: &Option<AskedParts<'_>>, kept: &mut B) {
         match value {
             Value::Str(text) => self.find_text(text, parts, kept),
@@ -82,7 +82,7 @@ impl<B: Bits> FieldLookup<B> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_text(&self, text: &str, parts: &Option<AskedParts<'_>>, kept: &mut B) {
         let bytes = text.as_bytes();
         let (fingerprint, is_ascii) = match self.equal {

@@ -51,12 +51,6 @@ impl<T> Table<T> {
     }
 }
 
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Table::new(Vec::new())
-    }
-}
-
 /// The number by which one is kept: it is not [`EMPTY`].
 fn taken(number: u64) -> u64 {
     number.max(1)
