@@ -250,10 +250,35 @@ impl Event {
         Self::put(last, Inner { fields, who: who.into(), attribution: None, dates: OnceLock::new() })
     }
 
-    /// The same of an event of which it is asked for later whose it is, if at all.
-    pub(crate) fn attributed(last: &mut Option<Event>, fields: Fields, by: &Arc<dyn Attribute>) -> Self {
-        let attribution = Some(Arc::clone(by));
-        Self::put(last, Inner { fields, who: OnceLock::new(), attribution, dates: OnceLock::new() })
+    /// The same of a document's event, of which it is asked for later whose it is, if at all. What mostly stays as it was
+    /// is not written again.
+    pub(crate) fn of_document(
+        last: &mut Option<Event>,
+        (document, order): (Document, i64),
+        host: &Arc<Host>,
+        attribution: &Arc<dyn Attribute>,
+    ) -> Self {
+        if let Some(Inner { fields, who, attribution: Some(_), dates }) =
+            last.as_mut().and_then(|last| Arc::get_mut(&mut last.0))
+        {
+            if !Arc::ptr_eq(&fields.host, host) {
+                fields.host = Arc::clone(host);
+            }
+            (fields.time, fields.order, fields.tick) = (document.time, order, document.tick);
+            fields.document = Some(document);
+            who.take();
+            dates.take();
+        } else {
+            let fields = Fields {
+                tick: document.tick,
+                action: Action::Document,
+                ..Fields::of(Arc::clone(host), document.time, order)
+            };
+            let fields = Fields { document: Some(document), ..fields };
+            let (who, attribution) = (OnceLock::new(), Some(Arc::clone(attribution)));
+            *last = Some(Event(Arc::new(Inner { fields, who, attribution, dates: OnceLock::new() })));
+        }
+        last.clone().expect("made just now")
     }
 
     fn put(last: &mut Option<Event>, inner: Inner) -> Self {

@@ -255,13 +255,15 @@ impl Normaliser {
         let who = match category {
             Category::Process | Category::Network => {
                 table.owe(Due { host: host.number, at, slack, category });
-                None
+                drop(table);
+                let document = (document, at.order);
+                return Some(Event::of_document(&mut self.last, document, described, &self.attribution));
             }
             Category::Loss => {
                 let process = document::recorded(&document.values).map(busiest);
-                Some(Who { process, ..Who::default() })
+                Who { process, ..Who::default() }
             }
-            Category::Other => Some(Who::default()),
+            Category::Other => Who::default(),
         };
         drop(table);
         let fields = Fields {
@@ -270,10 +272,7 @@ impl Normaliser {
             document: Some(document),
             ..Fields::of(described.clone(), at.time, at.order)
         };
-        Some(match who {
-            Some(who) => Event::renewed(&mut self.last, fields, who),
-            None => Event::attributed(&mut self.last, fields, &self.attribution),
-        })
+        Some(Event::renewed(&mut self.last, fields, who))
     }
 
     fn at(&self, time: i64, tick: Option<i64>) -> At {

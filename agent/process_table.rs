@@ -582,7 +582,9 @@ fn seen(version: &Version, ended: bool) -> Seen {
 fn identify(image: &mut Process, instance: &Instance, parent: Option<&Parent>) {
     image.entity_id = instance.entity_id.clone();
     image.start = instance.start;
-    image.ancestry = instance.ancestry.clone();
+    if !image.ancestry.is_empty() || !instance.ancestry.is_empty() {
+        image.ancestry = instance.ancestry.clone();
+    }
     image.package = instance.package.clone();
     if let Some(Parent { process: parent, .. }) = parent {
         image.parent_pid = Some(parent.pid);

@@ -367,11 +367,8 @@ fn name(document: &Values, name: FieldId, executable: FieldId) -> Option<Cow<'_,
     })
 }
 
-fn ancestry(document: &Values) -> Arc<[Scalar]> {
-    match document.has(ANCESTRY) {
-        true => list(document, ANCESTRY, MAX_ARGS_BYTES).0.into(),
-        false => Arc::default(),
-    }
+fn ancestry(document: &Values) -> Option<Arc<[Scalar]>> {
+    document.has(ANCESTRY).then(|| list(document, ANCESTRY, MAX_ARGS_BYTES).0.into())
 }
 
 /// Returns whether a process document is of a new image, which nothing else describes.

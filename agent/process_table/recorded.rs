@@ -56,8 +56,8 @@ pub struct Identity {
 pub struct Lineage {
     /// [`Process::parent_entity_id`].
     pub parent_entity_id: Option<Arc<str>>,
-    /// [`Process::ancestry`].
-    pub ancestry: Arc<[Scalar]>,
+    /// [`Process::ancestry`], if it says any.
+    pub ancestry: Option<Arc<[Scalar]>>,
     /// [`Process::package`].
     pub package: Option<Arc<Package>>,
     /// [`Process::previous_executable`].
@@ -143,7 +143,10 @@ impl Recorded<'_> {
             (self.readers.lineage)(values);
         self.process.put(image);
         (image.pidversion, image.start, image.parent_pid) = (pidversion, start, parent_pid);
-        (image.parent_entity_id, image.ancestry) = (parent_entity_id, ancestry);
+        if ancestry.is_some() || !image.ancestry.is_empty() {
+            image.ancestry = ancestry.unwrap_or_default();
+        }
+        image.parent_entity_id = parent_entity_id;
         (image.package, image.previous_executable) = (package, previous_executable);
         has_args
     }
@@ -204,7 +207,10 @@ impl ProcessTable {
                 self.note_end(id, recorded.change, at);
                 Seen { parent, ..seen }
             }
-            Known::Process(found) => self.new_image(host, found, recorded, at, by),
+            Known::Process(found) => {
+                let is_end = recorded.change == Change::End;
+                self.new_image(host, found, &recorded, (at, by), |version| seen(version, is_end))
+            }
         };
         self.enforce();
         result
@@ -215,7 +221,7 @@ impl ProcessTable {
         let by = at.order.saturating_add(slack);
         match self.known(host, &recorded, by) {
             Known::Image(id) => self.note_end(id, recorded.change, at),
-            Known::Process(found) => _ = self.new_image(host, found, recorded, at, by),
+            Known::Process(found) => self.new_image(host, found, &recorded, (at, by), |_| ()),
         }
         self.enforce();
     }
@@ -239,16 +245,16 @@ impl ProcessTable {
         }
     }
 
-    /// Gives a process a new image; it is entered if it was not found.
-    fn new_image(
+    /// Gives a process a new image; it is entered if it was not found. Returns what `see` makes of the image.
+    fn new_image<S>(
         &mut self,
         host: HostRef<'_>,
         found: Option<u32>,
-        recorded: Recorded<'_>,
-        at: At,
-        by: i64,
-    ) -> Seen {
-        let Recorded { change, process: described, readers } = &recorded;
+        recorded: &Recorded<'_>,
+        (at, by): (At, i64),
+        see: impl FnOnce(&Version) -> S,
+    ) -> S {
+        let Recorded { change, process: described, readers } = recorded;
         let parent = self.recorded_parent(host, recorded.parent().as_ref(), at.order);
         let effective_parent = (readers.effective_parent)(described.values);
         let effective_parent = self.recorded_parent(host, effective_parent.as_ref(), at.order);
@@ -257,7 +263,7 @@ impl ProcessTable {
         let has_args = recorded.put(process);
         let id = match found {
             Some(id) => id,
-            None => self.enter_recorded(host, &recorded, process, parent.as_ref(), at),
+            None => self.enter_recorded(host, recorded, process, parent.as_ref(), at),
         };
         if let (Change::Fork, Some(forker), None) = (change, &parent, &self.store.get(id).forker)
             && process.ancestry.is_empty()
@@ -295,7 +301,7 @@ impl ProcessTable {
             is_installer_host: described.is_installer_host(),
             called: described.called(),
         };
-        let result = seen(&version, *change == Change::End);
+        let result = see(&version);
         self.store.put(id, version, MAX_IMAGES);
         self.note_end(id, *change, at);
         result
@@ -351,7 +357,6 @@ impl ProcessTable {
             Some(entity_id) => entity_id.into(),
         };
         let age = process.start.map_or(0, |start| at.time.saturating_sub(start).max(0));
-        let own_ancestry = Some(process.ancestry.clone()).filter(|own| !own.is_empty());
         self.store.insert(Instance {
             host: host.number,
             pid: process.pid,
@@ -359,7 +364,10 @@ impl ProcessTable {
             begun: at.order.saturating_sub(age),
             ended: None,
             versions: SmallVec::new(),
-            ancestry: own_ancestry.unwrap_or_else(|| ancestry(parent)),
+            ancestry: match process.ancestry.is_empty() {
+                true => ancestry(parent),
+                false => process.ancestry.clone(),
+            },
             package: process.package.clone().or_else(|| inherited(parent?, &id)),
             entity_id: id,
             forker: parent.filter(|_| change == Change::Fork).cloned(),
