@@ -70,8 +70,7 @@ impl Index {
         if let Some(field) = R::category_field() {
             let joined: Vec<(Option<u64>, Vec<Alternative>)> =
                 of_filters.iter().map(|(name, own)| (None, with_category(own, *name, field))).collect();
-            let all: Vec<&Alternative> = joined.iter().flat_map(|(_, own)| own).collect();
-            let choice = choose::<R>(&all, &shares).and_last(field, &all);
+            let choice = choose::<R>(&all_of(&of_filters), &shares).and_last(field, &all_of(&joined));
             if choice.fields.len() <= WORTH_A_GATE {
                 of_any_category = Some(choice);
                 of_filters = joined;
@@ -162,6 +161,11 @@ impl Index {
             found.0.dedup();
         }
     }
+}
+
+/// Returns the alternatives of all terms, in order.
+fn all_of(terms: &[(Option<u64>, Vec<Alternative>)]) -> Vec<&Alternative> {
+    terms.iter().flat_map(|(_, own)| own).collect()
 }
 
 /// Returns alternatives that ask for their category as for any other field.

@@ -36,7 +36,7 @@ pub trait Record: Clone {
     }
 
     /// Returns the field, if there is one, whose values are always the record's categories. Conditions on it are then
-    /// looked up as categories are.
+    /// looked up as categories are, and categories as values of it.
     fn category_field() -> Option<FieldId> {
         None
     }

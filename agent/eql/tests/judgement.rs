@@ -4,7 +4,7 @@ mod support;
 
 use eql::{Engine, EngineOptions, Outcome, Program, Scalar, Schema};
 use serde_json::json;
-use support::{Event, options};
+use support::{Event, options, schema};
 
 fn engine(query: &str, schema: &mut Schema) -> Engine<Event> {
     let mut engine = Engine::new(EngineOptions::default());
@@ -14,7 +14,7 @@ fn engine(query: &str, schema: &mut Schema) -> Engine<Event> {
 
 #[test]
 fn a_term_is_judged_clause_by_clause() {
-    let mut schema = Schema::new();
+    let mut schema = schema();
     let query = "sequence by k, ?o with maxspan=10ms \
                  [a where v == 1 and (n == \"x\" or n == \"y\")] ![b where true] [c where v > 2] until [d where v == 9]";
     let engine = engine(query, &mut schema);
@@ -40,7 +40,7 @@ fn a_term_is_judged_clause_by_clause() {
 
 #[test]
 fn a_term_reads_the_events_before_it_and_the_process_tree() {
-    let mut schema = Schema::new();
+    let mut schema = schema();
     let mut engine = engine("any where descendant of [a where v == 1]", &mut schema);
     engine.add(
         Program::new("sequence [a where true] as first [b where v == first.v]", &mut schema, &options())
@@ -60,7 +60,7 @@ fn a_term_reads_the_events_before_it_and_the_process_tree() {
 
 #[test]
 fn evaluations_and_matches_are_counted_for_each_program() {
-    let mut schema = Schema::new();
+    let mut schema = schema();
     let mut engine = engine("a where v == 1", &mut schema);
     engine.add(Program::new("any where true | head 1", &mut schema, &options()).expect("a query"));
     let mut out: Vec<Outcome<Event>> = Vec::new();

@@ -2,9 +2,9 @@
 
 mod support;
 
-use eql::{Engine, EngineOptions, Outcome, Program, Reloaded, Schema};
+use eql::{Engine, EngineOptions, Outcome, Program, Reloaded};
 use serde_json::json;
-use support::{Event, options};
+use support::{Event, options, schema};
 
 /// A rule with an old and a new text; events before and after the exchange.
 struct Case {
@@ -124,7 +124,7 @@ fn partials_go_on_as_far_as_their_terms_are_the_same() {
         },
     ];
     for (number, case) in cases.iter().enumerate() {
-        let mut schema = Schema::new();
+        let mut schema = schema();
         let mut program = |text: &str| Program::new(text, &mut schema, &options()).expect("a query");
         // Another program stands before and after it, so that numbers change.
         let other = program("sequence by k [x where true] [y where true]");
@@ -162,7 +162,7 @@ fn partials_go_on_as_far_as_their_terms_are_the_same() {
 
 #[test]
 fn a_program_that_goes_ends_what_it_holds_and_gives_out_what_it_has_gathered() {
-    let mut schema = Schema::new();
+    let mut schema = schema();
     let text = "sequence by k with maxspan=100ms [a where true] [b where true]";
     let program = Program::new(text, &mut schema, &options()).expect("a query");
     let mut engine = Engine::new(EngineOptions { follow: true, ..EngineOptions::default() });

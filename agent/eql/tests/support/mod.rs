@@ -23,7 +23,8 @@ pub(crate) struct Inner {
 const CATEGORY: FieldId = FieldId(0);
 
 /// Returns a schema for documents.
-fn schema() -> Schema {
+#[allow(dead_code, reason = "not every test that shares this module needs it")]
+pub(crate) fn schema() -> Schema {
     let mut schema = Schema::new();
     assert_eq!(schema.intern("event_type"), CATEGORY);
     schema
