@@ -1,6 +1,7 @@
 //! Alerts: one ECS document for a match, and one for what followed it.
 
 use std::fmt::Write;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use eql::{FieldId, Record, Scalar, Value};
@@ -50,7 +51,7 @@ pub struct Matched<'a> {
     /// Whether events were lost between the first and the last.
     pub gap: bool,
     /// Returns the image that a process had, by its entity id, as the table knows it.
-    pub process: &'a mut dyn FnMut(&str) -> Option<Arc<Process>>,
+    pub process: &'a mut dyn FnMut(&str) -> Option<Rc<Process>>,
 }
 
 /// The fields of events that an alert's identity is made of.
@@ -280,15 +281,15 @@ fn relation(events: &[&Event]) -> &'static str {
 }
 
 /// The process of an event with its ancestors, the root first, before them the responsible process.
-fn process_tree(event: &Event, lookup: &mut dyn FnMut(&str) -> Option<Arc<Process>>) -> Vec<Json> {
+fn process_tree(event: &Event, lookup: &mut dyn FnMut(&str) -> Option<Rc<Process>>) -> Vec<Json> {
     let Some(process) = event.process() else { return Vec::new() };
-    let mut ancestors: Vec<Arc<Process>> = Vec::new();
+    let mut ancestors: Vec<Rc<Process>> = Vec::new();
     for (index, entity) in process.ancestry.iter().take(MAX_TREE).enumerate() {
         let Some(entity) = entity.as_str() else { continue };
         let own_parent = event.parent().cloned().filter(|parent| index == 0 && *parent.entity_id == *entity);
         let found = own_parent
             .or_else(|| lookup(entity))
-            .unwrap_or_else(|| Arc::new(Process { entity_id: entity.into(), ..Process::default() }));
+            .unwrap_or_else(|| Rc::new(Process { entity_id: entity.into(), ..Process::default() }));
         ancestors.push(found);
     }
     if ancestors.is_empty() {

@@ -4,8 +4,10 @@ mod description;
 mod invocation;
 mod process;
 
+use std::cell::OnceCell;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use eql::{FieldId, Record, Scalar, Value};
 
@@ -17,33 +19,33 @@ use crate::{normaliser, schema, timestamp};
 
 /// One event. A clone is a reference count.
 #[derive(Clone, Debug)]
-pub struct Event(Arc<Inner>);
+pub struct Event(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     fields: Fields,
-    who: OnceLock<Who>,
+    who: OnceCell<Who>,
     /// Who is asked for that, if it is not known yet.
-    attribution: Option<Arc<dyn Attribute>>,
+    attribution: Option<Rc<dyn Attribute>>,
     /// Made when they are first asked for, as those of most events never are.
-    dates: OnceLock<Box<Dates>>,
+    dates: OnceCell<Box<Dates>>,
 }
 
 /// Whose an event is.
 #[derive(Clone, Debug, Default)]
 pub struct Who {
     /// `process.*`: the image at the time of the event (for an exec the new one, for a fork the child).
-    pub process: Option<Arc<Process>>,
+    pub process: Option<Rc<Process>>,
     /// `process.parent.*`: the image that the message's own parent token names.
-    pub parent: Option<Arc<Process>>,
+    pub parent: Option<Rc<Process>>,
     /// `process.Ext.effective_parent.*`: the responsible process, absent where a process is its own.
-    pub effective_parent: Option<Arc<Process>>,
+    pub effective_parent: Option<Rc<Process>>,
     /// `vedette.attribution`, where the process of a flow was looked up.
     pub attribution: Option<Attribution>,
 }
 
 /// Says whose an event is, when somebody first asks for what its document does not say itself: of most nobody ever does.
-pub(crate) trait Attribute: fmt::Debug + Send + Sync {
+pub(crate) trait Attribute: fmt::Debug {
     /// Returns whose `event` is. To be asked only of the event that was made last; whoever keeps an event is told before
     /// the next is made.
     fn who(&self, event: &Fields) -> Who;
@@ -56,9 +58,9 @@ pub(crate) trait Attribute: fmt::Debug + Send + Sync {
 /// The event's dates as text, each written when a rule or an alert first asks for it.
 #[derive(Debug, Default)]
 struct Dates {
-    time: OnceLock<Box<str>>,
-    start: OnceLock<Box<str>>,
-    parent_start: OnceLock<Box<str>>,
+    time: OnceCell<Box<str>>,
+    start: OnceCell<Box<str>>,
+    parent_start: OnceCell<Box<str>>,
 }
 
 /// What an [`Event`] holds. A field that is in the document, if there is one, wins over what the process
@@ -242,12 +244,12 @@ pub struct Network {
 impl Event {
     /// Makes an event.
     pub fn new(fields: Fields, who: Who) -> Self {
-        Event(Arc::new(Inner { fields, who: who.into(), attribution: None, dates: OnceLock::new() }))
+        Event(Rc::new(Inner { fields, who: who.into(), attribution: None, dates: OnceCell::new() }))
     }
 
     /// Makes an event in the memory of `last`, the one that was made so before, if nobody has kept that.
     pub(crate) fn renewed(last: &mut Option<Event>, fields: Fields, who: Who) -> Self {
-        Self::put(last, Inner { fields, who: who.into(), attribution: None, dates: OnceLock::new() })
+        Self::put(last, Inner { fields, who: who.into(), attribution: None, dates: OnceCell::new() })
     }
 
     /// The same of a document's event, of which it is asked for later whose it is, if at all. What mostly stays as it was
@@ -256,10 +258,10 @@ impl Event {
         last: &mut Option<Event>,
         (document, order): (Document, i64),
         host: &Arc<Host>,
-        attribution: &Arc<dyn Attribute>,
+        attribution: &Rc<dyn Attribute>,
     ) -> Self {
         if let Some(Inner { fields, who, attribution: Some(_), dates }) =
-            last.as_mut().and_then(|last| Arc::get_mut(&mut last.0))
+            last.as_mut().and_then(|last| Rc::get_mut(&mut last.0))
         {
             if !Arc::ptr_eq(&fields.host, host) {
                 fields.host = Arc::clone(host);
@@ -275,16 +277,16 @@ impl Event {
                 ..Fields::of(Arc::clone(host), document.time, order)
             };
             let fields = Fields { document: Some(document), ..fields };
-            let (who, attribution) = (OnceLock::new(), Some(Arc::clone(attribution)));
-            *last = Some(Event(Arc::new(Inner { fields, who, attribution, dates: OnceLock::new() })));
+            let (who, attribution) = (OnceCell::new(), Some(Rc::clone(attribution)));
+            *last = Some(Event(Rc::new(Inner { fields, who, attribution, dates: OnceCell::new() })));
         }
         last.clone().expect("made just now")
     }
 
     fn put(last: &mut Option<Event>, inner: Inner) -> Self {
-        match last.as_mut().map(|last| Arc::get_mut(&mut last.0)) {
+        match last.as_mut().map(|last| Rc::get_mut(&mut last.0)) {
             Some(Some(own)) => *own = inner,
-            _ => *last = Some(Event(Arc::new(inner))),
+            _ => *last = Some(Event(Rc::new(inner))),
         }
         last.clone().expect("made just now")
     }
@@ -300,19 +302,19 @@ impl Event {
 
     /// Returns [`Who::process`].
     #[inline]
-    pub fn process(&self) -> Option<&Arc<Process>> {
+    pub fn process(&self) -> Option<&Rc<Process>> {
         self.who().process.as_ref()
     }
 
     /// Returns [`Who::parent`].
     #[inline]
-    pub fn parent(&self) -> Option<&Arc<Process>> {
+    pub fn parent(&self) -> Option<&Rc<Process>> {
         self.who().parent.as_ref()
     }
 
     /// Returns [`Who::effective_parent`].
     #[inline]
-    pub fn effective_parent(&self) -> Option<&Arc<Process>> {
+    pub fn effective_parent(&self) -> Option<&Rc<Process>> {
         self.who().effective_parent.as_ref()
     }
 
@@ -329,12 +331,12 @@ impl Event {
 
     /// Returns whether somebody else has it too.
     pub(crate) fn is_kept(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
+        Rc::strong_count(&self.0) > 1
     }
 
     /// Returns whether it is the very same event as another, not merely an equal one.
     pub fn is(&self, other: &Event) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Rc::ptr_eq(&self.0, &other.0)
     }
 
     /// Returns whether it tells of lost messages.
@@ -422,7 +424,7 @@ impl Record for Event {
     }
 
     fn weight(&self) -> usize {
-        let process = |process: Option<&Arc<Process>>| process.map_or(0, |process| process.weight);
+        let process = |process: Option<&Rc<Process>>| process.map_or(0, |process| process.weight);
         size_of::<Inner>()
             + self.network.as_ref().map_or(0, |network| size_of_val(&**network))
             + self.document.as_ref().map_or(0, |document| document.values.weight())

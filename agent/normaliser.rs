@@ -8,6 +8,7 @@ mod shared;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use eql::FieldId;
@@ -33,9 +34,9 @@ pub const MAX_HOSTS: usize = 1024;
 /// Turns observations into events, in the order in which they come.
 #[derive(Debug)]
 pub struct Normaliser {
-    table: Arc<Shared>,
+    table: Rc<Shared>,
     /// The same, for events to ask.
-    attribution: Arc<dyn Attribute>,
+    attribution: Rc<dyn Attribute>,
     hosts: Hosts,
     sequences: Sequences,
     /// Whether losses become events: not those of a recording.
@@ -79,7 +80,7 @@ impl Normaliser {
     pub fn new(options: Options) -> Self {
         let mut table = ProcessTable::new(options.limits, options.env_vars);
         table.set_largest_window(options.largest_window);
-        let table = Arc::new(Shared::new(table));
+        let table = Rc::new(Shared::new(table));
         Normaliser {
             attribution: table.clone(),
             table,
@@ -166,7 +167,7 @@ impl Normaliser {
     }
 
     /// Returns the image that the process of an entity id had at `time` (on the clock that orders events).
-    pub fn process(&mut self, host_id: &str, entity_id: &str, time: i64) -> Option<Arc<Process>> {
+    pub fn process(&mut self, host_id: &str, entity_id: &str, time: i64) -> Option<Rc<Process>> {
         let entry = self.hosts.by_id.get(host_id)?;
         let host = HostRef { number: entry.number, id: host_id };
         let mut table = self.table.settled(self.last.as_ref());
@@ -312,8 +313,8 @@ fn attribute(
 }
 
 /// The busiest process of a recorded loss.
-fn busiest(recorded: Recorded<'_>) -> Arc<Process> {
-    of_no_session(Arc::new(recorded.into_process()))
+fn busiest(recorded: Recorded<'_>) -> Rc<Process> {
+    of_no_session(Rc::new(recorded.into_process()))
 }
 
 /// Whose an event is that the table has seen.
@@ -323,9 +324,9 @@ fn named(seen: Seen, attribution: Option<Attribution>) -> Who {
 }
 
 /// A process of which it is not said to which install session it belongs: a loss's is that which ran.
-fn of_no_session(process: Arc<Process>) -> Arc<Process> {
+fn of_no_session(process: Rc<Process>) -> Rc<Process> {
     match process.package {
-        Some(_) => Arc::new(Process { package: None, ..Process::clone(&process) }),
+        Some(_) => Rc::new(Process { package: None, ..Process::clone(&process) }),
         None => process,
     }
 }

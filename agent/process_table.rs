@@ -18,6 +18,7 @@ mod store;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use eql::Scalar;
@@ -114,11 +115,11 @@ pub struct HostRef<'a> {
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// The image at the time.
-    pub process: Arc<Process>,
+    pub process: Rc<Process>,
     /// The parent's image.
-    pub parent: Option<Arc<Process>>,
+    pub parent: Option<Rc<Process>>,
     /// The responsible process's image, unless the process is its own.
-    pub effective_parent: Option<Arc<Process>>,
+    pub effective_parent: Option<Rc<Process>>,
     /// Whether the process had ended by then.
     pub ended: bool,
     /// A hash of what the image's document calls it; 0 if it has none.
@@ -128,7 +129,7 @@ pub struct Seen {
 /// A parent's image, and whether it is an installer host.
 #[derive(Clone, Debug)]
 struct Parent {
-    process: Arc<Process>,
+    process: Rc<Process>,
     is_installer_host: bool,
 }
 
@@ -486,7 +487,7 @@ impl ProcessTable {
         }
     }
 
-    fn effective(&mut self, host: HostRef<'_>, image: &Image<'_>, order: i64) -> Option<Arc<Process>> {
+    fn effective(&mut self, host: HostRef<'_>, image: &Image<'_>, order: i64) -> Option<Rc<Process>> {
         let named = image.responsible.filter(|named| named.pid != image.token.pid)?;
         self.resolve(host, Some(named), None, order, None).map(|parent| parent.process)
     }
@@ -619,9 +620,9 @@ fn of_pid(pid: u32) -> Parent {
     Parent { process: sealed(process), is_installer_host: false }
 }
 
-fn sealed(mut process: Process) -> Arc<Process> {
+fn sealed(mut process: Process) -> Rc<Process> {
     process.weight = image::weight(&process);
-    Arc::new(process)
+    Rc::new(process)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Alerts whose every text was written by an attacker, and what identifies an alert.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use eql::Scalar;
@@ -68,9 +69,9 @@ fn process(entity: &str, said: &str) -> Process {
 fn flow(said: &str) -> Event {
     let ancestry: Vec<Scalar> = (0..100).map(|n| Scalar::from(format!("{said}{n}").as_str())).collect();
     let who = Who {
-        process: Some(Arc::new(Process { ancestry: ancestry.into(), ..process("self", said) })),
-        parent: Some(Arc::new(process(&format!("{said}0"), said))),
-        effective_parent: Some(Arc::new(process("responsible", said))),
+        process: Some(Rc::new(Process { ancestry: ancestry.into(), ..process("self", said) })),
+        parent: Some(Rc::new(process(&format!("{said}0"), said))),
+        effective_parent: Some(Rc::new(process("responsible", said))),
         attribution: None,
     };
     let fields = Fields {
@@ -90,7 +91,7 @@ fn flow(said: &str) -> Event {
 
 fn alert_of(rule: &Arc<Rule>, said: &str, events: &[Option<Event>]) -> Alert {
     let join_keys = [(said.to_owned(), Some(Scalar::from(said))), ("user.id".to_owned(), None)];
-    let mut lookup = |entity: &str| Some(Arc::new(process(entity, said)));
+    let mut lookup = |entity: &str| Some(Rc::new(process(entity, said)));
     let matched = Matched { rule, events, join_keys: &join_keys, gap: true, process: &mut lookup };
     alert::alert(matched).expect("an alert")
 }

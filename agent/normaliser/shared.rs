@@ -4,17 +4,17 @@
 //! next event: so nobody looks a flow's process up where its document says all that rules ask for, and of a process that
 //! ends nothing is read but who it is.
 
+use std::cell::{RefCell, RefMut};
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::document::{self, Category};
 use super::{attribute, named};
 use crate::event::{Attribute, Event, Fields, Who};
 use crate::process_table::{At, HostRef, ProcessTable};
 
-/// The table. Only one thread has it, whose events ask it too: nobody ever waits for it.
+/// The table. Only one thread has it, and its events.
 #[derive(Debug)]
-pub(super) struct Shared(Mutex<State>);
+pub(super) struct Shared(RefCell<State>);
 
 /// The table, and what it was not told yet.
 #[derive(Debug)]
@@ -36,18 +36,18 @@ pub(super) struct Due {
 
 impl Shared {
     pub(super) fn new(table: ProcessTable) -> Self {
-        Shared(Mutex::new(State { table, due: None }))
+        Shared(RefCell::new(State { table, due: None }))
     }
 
     /// Returns the table, which has been told of the event that was made last; if somebody has kept that, it knows now
     /// whose it is.
-    pub(super) fn settled(&self, last: Option<&Event>) -> MutexGuard<'_, State> {
-        let mut state = self.lock();
+    pub(super) fn settled(&self, last: Option<&Event>) -> RefMut<'_, State> {
+        let mut state = self.0.borrow_mut();
         let Some((due, last)) = state.due.zip(last) else { return state };
         if last.is_kept() {
             drop(state);
             last.who();
-            return self.lock();
+            return self.0.borrow_mut();
         }
         state.due = None;
         if due.category == Category::Process
@@ -58,10 +58,6 @@ impl Shared {
             state.table.learn(host, recorded, due.at, due.slack);
         }
         state
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -74,7 +70,7 @@ impl State {
 
 impl Attribute for Shared {
     fn who(&self, event: &Fields) -> Who {
-        let mut state = self.lock();
+        let mut state = self.0.borrow_mut();
         let (Some(due), Some(document)) = (state.due.take(), &event.document) else { return Who::default() };
         let host = HostRef { number: due.host, id: &event.host.id };
         let table = &mut state.table;

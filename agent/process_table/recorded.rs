@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use eql::Scalar;
@@ -259,7 +260,7 @@ impl ProcessTable {
         let effective_parent = (readers.effective_parent)(described.values);
         let effective_parent = self.recorded_parent(host, effective_parent.as_ref(), at.order);
         let mut image = self.store.blank();
-        let process = Arc::get_mut(&mut image).expect("nobody else has a blank image");
+        let process = Rc::get_mut(&mut image).expect("nobody else has a blank image");
         let has_args = recorded.put(process);
         let id = match found {
             Some(id) => id,

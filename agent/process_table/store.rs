@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasher;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use eql::Scalar;
@@ -47,11 +48,11 @@ pub(super) struct Version {
     /// A hash of what its document calls it, so that the image need not be looked at to know whether another document
     /// calls it the same; 0 if it has none.
     pub(super) called: u64,
-    pub(super) process: Arc<Process>,
+    pub(super) process: Rc<Process>,
     /// The image's own weight, for the same reason.
     pub(super) weight: usize,
-    pub(super) parent: Option<Arc<Process>>,
-    pub(super) effective_parent: Option<Arc<Process>>,
+    pub(super) parent: Option<Rc<Process>>,
+    pub(super) effective_parent: Option<Rc<Process>>,
     /// Whether it is an installer host.
     pub(super) is_installer_host: bool,
     pub(super) token: Option<Token>,
@@ -62,9 +63,9 @@ impl Version {
     pub(super) fn of_message(
         from: i64,
         image: &Image<'_>,
-        process: Arc<Process>,
+        process: Rc<Process>,
         parent: Option<Parent>,
-        effective_parent: Option<Arc<Process>>,
+        effective_parent: Option<Rc<Process>>,
     ) -> Self {
         Version {
             from,
@@ -79,7 +80,7 @@ impl Version {
     }
 
     /// Exchanges the image for one that differs in no more than what is known of it.
-    pub(super) fn set(&mut self, process: Arc<Process>) {
+    pub(super) fn set(&mut self, process: Rc<Process>) {
         self.weight = process.weight;
         self.process = process;
     }
@@ -169,7 +170,7 @@ pub(super) struct Store {
     by_entity: HashTable<Named>,
     hasher: FxSeededState,
     /// Images that are gone, for their memory: mostly one goes when another comes.
-    spare: Vec<Arc<Process>>,
+    spare: Vec<Rc<Process>>,
     /// How many of the entries that go next were looked at already.
     near: usize,
 }
@@ -398,7 +399,7 @@ impl Store {
             let Slot { instance, weight, hash } = self.slot(id);
             let named = self.by_entity.find(*hash, |own| own.id == id).is_some();
             let image = |version: &Version| {
-                Arc::strong_count(&version.process) + version.process.description.read_through()
+                Rc::strong_count(&version.process) + version.process.description.read_through()
             };
             let images: usize = instance.versions.iter().map(image).sum();
             let of_pid = self.by_pid(instance.host, instance.pid).len();
@@ -438,9 +439,9 @@ impl Store {
     }
 
     /// Returns an image as it is kept.
-    pub(super) fn sealed(&mut self, process: Process) -> Arc<Process> {
+    pub(super) fn sealed(&mut self, process: Process) -> Rc<Process> {
         let mut image = self.blank();
-        if let Some(own) = Arc::get_mut(&mut image) {
+        if let Some(own) = Rc::get_mut(&mut image) {
             *own = process;
             own.weight = image::weight(own);
         }
@@ -448,13 +449,13 @@ impl Store {
     }
 
     /// Returns an image to be written anew, which nobody else has; what is in it is of one that is gone.
-    pub(super) fn blank(&mut self) -> Arc<Process> {
+    pub(super) fn blank(&mut self) -> Rc<Process> {
         while let Some(mut image) = self.spare.pop() {
-            if Arc::get_mut(&mut image).is_some() {
+            if Rc::get_mut(&mut image).is_some() {
                 return image;
             }
         }
-        Arc::default()
+        Rc::default()
     }
 
     fn push(&mut self, id: u32, list: usize) {
