@@ -163,6 +163,7 @@ mod tests {
     use super::*;
     use crate::event::{DescriptionParts, Fields, Process, Who};
     use crate::rule::{Content, builtin};
+    use std::rc::Rc;
 
     const SECOND: i64 = 1_000_000_000;
 
@@ -179,7 +180,7 @@ mod tests {
         let description = DescriptionParts { executable, ..DescriptionParts::default() };
         let process = Process { description: description.into(), ..Process::default() };
         let time = second * SECOND;
-        let who = Who { process: Some(Arc::new(process)), ..Who::default() };
+        let who = Who { process: Some(Rc::new(process)), ..Who::default() };
         Event::new(Fields { time, order: time, ..Fields::default() }, who)
     }
 

@@ -91,14 +91,14 @@ fn is_host_path(path: &str) -> bool {
 }
 
 /// Begins the session of `host`'s child `session` (its entity id).
-pub fn begin(host: &Process, session: &Arc<str>) -> Package {
+pub fn begin(host: &Process, session: &str) -> Package {
     let path = argument_of(host.args(), &["-pkg", "-package"]);
     Package {
         host: host.name().unwrap_or_default().into(),
-        host_entity_id: host.entity_id.clone(),
+        host_entity_id: (&*host.entity_id).into(),
         claimed: claimed(&[("path", path.is_some())]),
         path,
-        session: session.clone(),
+        session: session.into(),
         ..Package::default()
     }
 }

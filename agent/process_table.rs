@@ -455,7 +455,7 @@ impl ProcessTable {
     fn adopt(&mut self, id: u32, forker: &Parent) {
         let instance = self.store.get(id);
         // A session that it has begun already, and refined, is the one that it would begin now.
-        let begun = instance.package.clone().filter(|package| package.session == instance.entity_id);
+        let begun = instance.package.clone().filter(|package| *package.session == *instance.entity_id);
         let package = match forker.is_installer_host {
             true => begun.or_else(|| inherited(forker, &instance.entity_id)),
             false => forker.process.package.clone(),
@@ -464,7 +464,7 @@ impl ProcessTable {
         self.store.update(id, |instance| {
             for version in &mut instance.versions {
                 version.set(sealed(Process {
-                    ancestry: ancestry.clone(),
+                    ancestry: ancestry.clone().unwrap_or_default(),
                     package: package.clone(),
                     ..Process::clone(&version.process)
                 }));
@@ -479,7 +479,7 @@ impl ProcessTable {
     fn refine(&mut self, id: u32, image: &Process) {
         let instance = self.store.get(id);
         let refined = match &instance.package {
-            Some(session) if session.session == instance.entity_id => package::refine(session, image),
+            Some(session) if *session.session == *instance.entity_id => package::refine(session, image),
             _ => None,
         };
         if let Some(refined) = refined {
@@ -583,8 +583,8 @@ fn seen(version: &Version, ended: bool) -> Seen {
 fn identify(image: &mut Process, instance: &Instance, parent: Option<&Parent>) {
     image.entity_id = instance.entity_id.clone();
     image.start = instance.start;
-    if !image.ancestry.is_empty() || !instance.ancestry.is_empty() {
-        image.ancestry = instance.ancestry.clone();
+    if instance.ancestry.is_some() || !image.ancestry.is_empty() {
+        image.ancestry = instance.ancestry.clone().unwrap_or_default();
     }
     image.package = instance.package.clone();
     if let Some(Parent { process: parent, .. }) = parent {
@@ -593,18 +593,18 @@ fn identify(image: &mut Process, instance: &Instance, parent: Option<&Parent>) {
     }
 }
 
-fn ancestry(parent: Option<&Parent>) -> Arc<[Scalar]> {
+fn ancestry(parent: Option<&Parent>) -> Option<Arc<[Scalar]>> {
     match parent {
         Some(Parent { process, .. }) if !process.entity_id.is_empty() => {
-            let parent = std::iter::once(Scalar::Str(process.entity_id.clone()));
-            parent.chain(process.ancestry.iter().take(MAX_ANCESTRY - 1).cloned()).collect()
+            let parent = std::iter::once(Scalar::from(&*process.entity_id));
+            Some(parent.chain(process.ancestry.iter().take(MAX_ANCESTRY - 1).cloned()).collect())
         }
-        _ => Arc::default(),
+        _ => None,
     }
 }
 
 /// The install session of a child: a new one below a host, else its parent's.
-fn inherited(parent: &Parent, child: &Arc<str>) -> Option<Arc<Package>> {
+fn inherited(parent: &Parent, child: &str) -> Option<Arc<Package>> {
     match parent.is_installer_host {
         true => Some(Arc::new(package::begin(&parent.process, child))),
         false => parent.process.package.clone(),

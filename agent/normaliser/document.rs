@@ -1,6 +1,7 @@
 //! What the normaliser reads from a recorded ECS document.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use eql::{FieldId, Scalar, Value};
@@ -178,7 +179,7 @@ static READERS: Readers = Readers {
 
 fn lineage(document: &Values) -> Lineage {
     Lineage {
-        parent_entity_id: text(document, PARENT_ENTITY_ID),
+        parent_entity_id: kept(document, PARENT_ENTITY_ID).map(Rc::from),
         ancestry: ancestry(document),
         package: session(document),
         previous_executable: text(document, PREVIOUS_EXECUTABLE),

@@ -4,6 +4,7 @@
 //! want something unseen. A recording's gaps make none, as a recording may have been filtered; but the events
 //! themselves are recorded, and a replay of them decides as the sensor did.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -51,7 +52,7 @@ struct Open {
 
 impl Losses {
     /// Counts a message of a process for which the one with this entity id is responsible.
-    pub(super) fn count(&mut self, responsible: &Arc<str>, order: i64) {
+    pub(super) fn count(&mut self, responsible: &Rc<str>, order: i64) {
         self.load.count(responsible, order);
     }
 
@@ -72,7 +73,7 @@ impl Losses {
 
     /// Returns what is to be told by a time on the clock that orders events: its own time, the loss, and the entity id of
     /// the busiest responsible process.
-    pub(super) fn due(&mut self, order: i64) -> Option<(At, Loss, Option<Arc<str>>)> {
+    pub(super) fn due(&mut self, order: i64) -> Option<(At, Loss, Option<Rc<str>>)> {
         let open = self.open.as_ref()?;
         let first = open.since.order.saturating_add(TOLD_AFTER);
         let next = self.told.map_or(first, |told| told.saturating_add(TOLD_EVERY).max(first));
@@ -101,11 +102,11 @@ struct Load {
 struct Period {
     begun: i64,
     messages: u64,
-    by: FxHashMap<Arc<str>, u64>,
+    by: FxHashMap<Rc<str>, u64>,
 }
 
 impl Load {
-    fn count(&mut self, responsible: &Arc<str>, order: i64) {
+    fn count(&mut self, responsible: &Rc<str>, order: i64) {
         let since = order.saturating_sub(self.current.begun);
         if since >= PERIOD {
             self.previous = std::mem::take(&mut self.current);
@@ -118,7 +119,7 @@ impl Load {
     }
 
     /// How many messages came in both periods, and whose were most, and how many.
-    fn busiest(&self) -> (u64, Option<(Arc<str>, u64)>) {
+    fn busiest(&self) -> (u64, Option<(Rc<str>, u64)>) {
         let mut by = self.previous.by.clone();
         for (responsible, count) in &self.current.by {
             *by.entry(responsible.clone()).or_default() += count;
@@ -130,7 +131,7 @@ impl Load {
 }
 
 impl Period {
-    fn count(&mut self, responsible: &Arc<str>) {
+    fn count(&mut self, responsible: &Rc<str>) {
         self.messages += 1;
         if let Some(count) = self.by.get_mut(responsible) {
             *count += 1;
@@ -194,7 +195,7 @@ mod tests {
     #[test]
     fn the_busiest_is_who_had_most_messages_lately() {
         let mut load = Load::default();
-        let [early, busy, late] = ["early", "busy", "late"].map(Arc::<str>::from);
+        let [early, busy, late] = ["early", "busy", "late"].map(Rc::<str>::from);
         (0..100).for_each(|_| load.count(&early, 0));
         (0..7).for_each(|_| load.count(&busy, 15 * SECOND));
         (0..5).for_each(|_| load.count(&late, 26 * SECOND));
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn processes_without_end_hide_nobody_and_take_no_memory_without_end() {
         let mut load = Load::default();
-        let busy: Arc<str> = "busy".into();
+        let busy: Rc<str> = "busy".into();
         for index in 0..100_000 {
             load.count(&format!("{index}").into(), 0);
             if index % 100 == 0 {

@@ -340,9 +340,10 @@ impl Values {
 /// those before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reused {
-    /// Two, for the last document may be kept until the next has become an event.
-    values: [Arc<Values>; 2],
-    next: usize,
+    /// Of a few layouts, so that documents of different ones that take turns find their own.
+    values: [Arc<Values>; 8],
+    /// Which was taken last: that document may be kept until the next has become an event.
+    last: usize,
 }
 
 /// How large the memory of a line or of its places may be, in bytes, to be used for the next.
@@ -351,8 +352,10 @@ const MAX_REUSED: usize = 64 << 10;
 impl Reused {
     /// Takes values as [`Values::renew`] does.
     pub(crate) fn at(&mut self, line: &str, layout: &Arc<Layout>, places: &mut Vec<Place>) -> Arc<Values> {
-        self.next ^= 1;
-        let values = &mut self.values[self.next];
+        let is_own = |own: &Arc<Values>| Arc::ptr_eq(&own.layout, layout);
+        let own = (0..self.values.len()).find(|at| *at != self.last && is_own(&self.values[*at]));
+        self.last = own.unwrap_or((self.last + 1) % self.values.len());
+        let values = &mut self.values[self.last];
         Values::renew(values, line, layout, places);
         Arc::clone(values)
     }

@@ -136,10 +136,10 @@ fn the_installer_command_names_its_package() {
         None,
         &["installer", "-verbose", "-pkg", "/tmp/a.pkg", "-target", "/"],
     );
-    let begun = begin(&host, &"child".into());
+    let begun = begin(&host, "child");
     assert_eq!(begun.path.as_deref(), Some("/tmp/a.pkg"));
     assert_eq!(begun.claimed.iter().filter_map(Scalar::as_str).collect::<Vec<_>>(), ["path"]);
-    let without = begin(&process("/usr/sbin/installer", None, &["installer", "-pkg"]), &"child".into());
+    let without = begin(&process("/usr/sbin/installer", None, &["installer", "-pkg"]), "child");
     assert_eq!((without.path, without.claimed.len()), (None, 0));
 }
 

@@ -1,6 +1,7 @@
 //! Makes a [`Process`] from what a message says of an image, within bounds.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use eql::Scalar;
@@ -170,7 +171,7 @@ pub(super) fn arguments<'a>(all: &'a [Cow<'_, str>]) -> ArgsParts<'a> {
 }
 
 /// Returns `process.entity_id`: 16 bytes of SHA-256 over host id, pid and start, in hexadecimal.
-pub fn entity_id(host_id: &str, pid: u32, start: i64) -> Arc<str> {
+pub fn entity_id(host_id: &str, pid: u32, start: i64) -> Rc<str> {
     let digest = Sha256::new()
         .chain_update(host_id)
         .chain_update([0])

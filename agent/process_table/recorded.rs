@@ -56,7 +56,7 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct Lineage {
     /// [`Process::parent_entity_id`].
-    pub parent_entity_id: Option<Arc<str>>,
+    pub parent_entity_id: Option<Rc<str>>,
     /// [`Process::ancestry`], if it says any.
     pub ancestry: Option<Arc<[Scalar]>>,
     /// [`Process::package`].
@@ -154,7 +154,7 @@ impl Recorded<'_> {
 
     /// Returns no more than the image: what a document says that is no event of the process.
     pub(crate) fn into_process(self) -> Process {
-        let entity_id = self.process.entity_id.as_deref().map(Arc::from).unwrap_or_default();
+        let entity_id = self.process.entity_id.as_deref().map(Rc::from).unwrap_or_default();
         let mut image = Process { entity_id, ..Process::default() };
         self.put(&mut image);
         image
@@ -367,7 +367,7 @@ impl ProcessTable {
             versions: SmallVec::new(),
             ancestry: match process.ancestry.is_empty() {
                 true => ancestry(parent),
-                false => process.ancestry.clone(),
+                false => Some(process.ancestry.clone()),
             },
             package: process.package.clone().or_else(|| inherited(parent?, &id)),
             entity_id: id,
@@ -425,7 +425,7 @@ impl Described {
         if let Some(own) = first.as_ref().filter(is_same) {
             return own.clone();
         }
-        let entity_id = another.entity_id.as_deref().map(Arc::from).unwrap_or_default();
+        let entity_id = another.entity_id.as_deref().map(Rc::from).unwrap_or_default();
         let mut process = Process { entity_id, ..Process::default() };
         another.put(&mut process);
         first

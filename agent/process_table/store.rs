@@ -21,7 +21,7 @@ use crate::seeded::{self, SeededMap};
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Instance {
-    pub(super) entity_id: Arc<str>,
+    pub(super) entity_id: Rc<str>,
     /// Which host it ran on.
     pub(super) host: u32,
     pub(super) pid: u32,
@@ -34,7 +34,8 @@ pub(super) struct Instance {
     pub(super) versions: SmallVec<[Version; 2]>,
     /// `start_time`, wall clock; with host and pid its identity.
     pub(super) start: Option<i64>,
-    pub(super) ancestry: Arc<[Scalar]>,
+    /// Its ancestors' entity ids, the parent at fork first; `None` if it has none.
+    pub(super) ancestry: Option<Arc<[Scalar]>>,
     /// Who forked it, if a fork message or document said so.
     pub(super) forker: Option<Parent>,
 }

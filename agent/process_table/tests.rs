@@ -411,7 +411,7 @@ fn an_installer_host_that_already_runs_has_sessions() {
     let running = table.at(HOST, 3, at(101).order, 0).expect("it runs").process;
     for process in [&new, &running] {
         let package = process.package.as_ref().expect("a session");
-        assert_eq!((&*package.host, &package.session), ("package_script_service", &process.entity_id));
+        assert_eq!((&*package.host, &*package.session), ("package_script_service", &*process.entity_id));
     }
 }
 

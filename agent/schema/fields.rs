@@ -298,7 +298,7 @@ fn parent_pid(event: &Event) -> Value<'_> {
 
 fn parent_entity_id(event: &Event) -> Value<'_> {
     match parent(event, |parent| filled(&parent.entity_id)) {
-        Value::Missing => process(event, |process| text(&process.parent_entity_id)),
+        Value::Missing => process(event, |process| Value::from(process.parent_entity_id.as_deref())),
         id => id,
     }
 }
@@ -382,7 +382,7 @@ fn text(text: &Option<Arc<str>>) -> Value<'_> {
 }
 
 /// Text that is empty where it is not known.
-fn filled(text: &Arc<str>) -> Value<'_> {
+fn filled(text: &str) -> Value<'_> {
     if text.is_empty() { Value::Missing } else { Value::Str(text) }
 }
 

@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::*;
@@ -216,7 +217,7 @@ fn event_of_everything() -> Event {
         entity_id: "e".into(),
         start: Some(1),
         parent_pid: Some(1),
-        parent_entity_id: text("p"),
+        parent_entity_id: Some("p".into()),
         ancestry: Arc::from(list("p")),
         package: Some(Arc::new(Package {
             host: "installer".into(),
@@ -231,7 +232,7 @@ fn event_of_everything() -> Event {
         weight: 0,
         description: description.into(),
     };
-    let process = Arc::new(process);
+    let process = Rc::new(process);
     let fields = Fields {
         action: Action::Exec,
         tick: Some(1),
