@@ -86,6 +86,14 @@ pub(super) fn take_host() -> c_int {
     unsafe { std::mem::take(&mut *libc::__errno_location()) }
 }
 
+/// Does something that leaves the host's errno as it was.
+pub(super) fn keeping_errno(what: impl FnOnce()) {
+    let host = take_host();
+    what();
+    // SAFETY: the host's errno of this thread.
+    unsafe { *libc::__errno_location() = host };
+}
+
 unsafe extern "C" fn error() -> *mut c_int {
     let host = take_host();
     ERRNO.with(|errno| {
@@ -103,6 +111,15 @@ unsafe extern "C" fn strerror_r(darwin: c_int, text: *mut c_char, size: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_done_beside_a_call_leaves_its_error() {
+        // SAFETY: the descriptor is none, which is what the call says.
+        unsafe { libc::close(-1) };
+        // SAFETY: as above; the path is none.
+        keeping_errno(|| _ = unsafe { libc::open(c"/missing".as_ptr(), libc::O_RDONLY) });
+        assert_eq!(take_host(), libc::EBADF);
+    }
 
     #[test]
     fn each_error_goes_there_and_back() {

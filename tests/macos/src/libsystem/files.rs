@@ -4,7 +4,7 @@
 //! (`<sys/stat.h>`, 144 bytes), `F_FULLFSYNC` as fsync, `F_GETPATH`. Not: birth times (the time of change is given),
 //! file flags, generations, extended attributes; a flag that is not in a table here fails with EINVAL.
 
-use super::errors::{EINVAL, ENOTTY, fail};
+use super::errors::{EINVAL, ENOTTY, fail, keeping_errno};
 use super::{flags, sockets};
 use crate::measure;
 use crate::scenario::mac_root;
@@ -12,6 +12,7 @@ use crate::symbols::exports;
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::mem::{MaybeUninit, offset_of, size_of};
+use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 
 #[cfg(target_arch = "x86_64")]
@@ -132,19 +133,37 @@ impl Stat {
 
 /// The folder that stands for the Mac's root, in which `/`, `/Applications` and `/Library` are looked up; the host's own where
 /// `MACOS_ABI_ROOT` is not set.
-pub(super) fn on_host(path: *const c_char) -> Cow<'static, CStr> {
+pub(super) fn on_host(path: *const c_char) -> HostPath {
     // SAFETY: a path is a C string that outlives the call it is an argument of, and so what is made of it here.
     let given: &'static CStr = unsafe { CStr::from_ptr(path) };
     let bytes = given.to_bytes();
     let below =
         |folder: &[u8]| bytes.strip_prefix(folder).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
     let of_mac = bytes == b"/" || below(b"/Library") || below(b"/Applications");
-    match mac_root() {
+    HostPath(match mac_root() {
         Some(root) if of_mac => {
             let moved = [root.as_os_str().as_bytes(), bytes].concat();
             CString::new(moved).map_or(Cow::Borrowed(given), Cow::Owned)
         }
         _ => Cow::Borrowed(given),
+    })
+}
+
+/// A path on the host. It is given up right after a call that may have failed, whose errno that must not change: whoever
+/// frees memory may wait for another thread, which leaves an errno of its own.
+pub(super) struct HostPath(Cow<'static, CStr>);
+
+impl Deref for HostPath {
+    type Target = CStr;
+
+    fn deref(&self) -> &CStr {
+        &self.0
+    }
+}
+
+impl Drop for HostPath {
+    fn drop(&mut self) {
+        keeping_errno(|| self.0 = Cow::Borrowed(c""));
     }
 }
 
