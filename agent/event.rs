@@ -108,6 +108,14 @@ impl Fields {
     }
 }
 
+impl Fields {
+    /// Returns what a document says.
+    pub(crate) fn of_document(document: Document, host: Arc<Host>, order: i64) -> Self {
+        let Document { time, tick, .. } = document;
+        Fields { tick, action: Action::Document, document: Some(document), ..Fields::of(host, time, order) }
+    }
+}
+
 impl Default for Fields {
     fn default() -> Self {
         Fields::of(Arc::default(), 0, 0)
@@ -271,14 +279,9 @@ impl Event {
             who.take();
             dates.take();
         } else {
-            let fields = Fields {
-                tick: document.tick,
-                action: Action::Document,
-                ..Fields::of(Arc::clone(host), document.time, order)
-            };
-            let fields = Fields { document: Some(document), ..fields };
+            let fields = Fields::of_document(document, Arc::clone(host), order);
             let (who, attribution) = (OnceCell::new(), Some(Rc::clone(attribution)));
-            *last = Some(Event(Rc::new(Inner { fields, who, attribution, dates: OnceCell::new() })));
+            return Self::put(last, Inner { fields, who, attribution, dates: OnceCell::new() });
         }
         last.clone().expect("made just now")
     }

@@ -6,8 +6,9 @@ mod sequence;
 mod shared;
 
 use std::borrow::Cow;
+use std::cell::RefMut;
 use std::collections::{HashMap, VecDeque};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -175,8 +176,8 @@ impl Normaliser {
     }
 
     /// Returns the process table, to be asked for its counts.
-    pub fn table(&self) -> impl Deref<Target = impl Deref<Target = ProcessTable>> {
-        self.table.settled(self.last.as_ref())
+    pub fn table(&self) -> impl Deref<Target = ProcessTable> {
+        RefMut::map(self.table.settled(self.last.as_ref()), DerefMut::deref_mut)
     }
 
     /// Returns what has come by.
@@ -267,12 +268,7 @@ impl Normaliser {
             Category::Other => Who::default(),
         };
         drop(table);
-        let fields = Fields {
-            tick: document.tick,
-            action: Action::Document,
-            document: Some(document),
-            ..Fields::of(described.clone(), at.time, at.order)
-        };
+        let fields = Fields::of_document(document, described.clone(), at.order);
         Some(Event::renewed(&mut self.last, fields, who))
     }
 
