@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use eql::{FieldId, Value};
 
-pub use excerpt::{Excerpt, Selection};
+pub use excerpt::{Excerpt, Selection, Texts};
 pub(crate) use place::{Form, Place};
 pub use values::Values;
 pub(crate) use values::{Layout, MAX_PLACES, Reused};

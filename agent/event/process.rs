@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use eql::{FieldId, Scalar};
 
 use super::{Description, DescriptionParts, Package};
-use crate::observation::{Excerpt, Selection, Values};
+use crate::observation::{Excerpt, Selection, Texts, Values};
 use crate::process_table::MAX_TEXT_BYTES;
 
 /// A process's image at one moment; a new one at each fork and exec.
@@ -90,17 +90,17 @@ pub struct Reader {
 }
 
 impl Lazy {
-    /// Keeps what `values` say, to be read once it is asked for, in the memory of what was kept before; what is long is
-    /// read now, as less of it may be kept.
-    pub fn renew(&mut self, values: &Values, reader: &'static Reader) {
+    /// Keeps what `values` say, to be read once it is asked for, in the memory of what was kept before, or that of `texts`;
+    /// what is long is read now, as less of it may be kept.
+    pub fn renew(&mut self, values: &Values, reader: &'static Reader, texts: &mut Texts) {
         let State::Recorded(own) = &mut self.0 else {
             let excerpt = Excerpt::default();
             self.0 = State::Recorded(Recorded { excerpt, reader, made: OnceLock::new() });
-            return self.renew(values, reader);
+            return self.renew(values, reader, texts);
         };
         own.made.take();
         own.reader = reader;
-        if !own.excerpt.renew(values, &reader.fields) {
+        if !own.excerpt.renew(values, &reader.fields, texts) {
             *self = (reader.describe)(values).into();
         }
     }

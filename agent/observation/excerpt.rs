@@ -39,8 +39,20 @@ impl Default for Span {
 /// How long the text of an excerpt is at most, in bytes.
 const MAX_TEXT: u32 = 8 << 10;
 
-/// What the capacity of a text is a multiple of, in bytes, so that the memory of one does for most others.
-const ROUNDED: usize = 512;
+/// Memory of texts that are not needed any more, for those that come: by what it holds, so that a text takes no more than
+/// it needs, whichever was there before it.
+#[derive(Debug, Default)]
+pub struct Texts {
+    /// The first is of those that hold up to [`ROUNDED`] bytes, and so on.
+    spare: [Vec<String>; SIZES],
+}
+
+/// What the capacity of a text is a multiple of, in bytes, so that the memory of one does for many others.
+const ROUNDED: usize = 128;
+
+/// How many sizes of memory are kept, and how many pieces of each; what is longer, as few texts are, goes.
+const SIZES: usize = 16;
+const MAX_SPARE: usize = 32;
 
 /// How many bytes may stand between two values that are copied together: some bytes cost less than one copy more.
 const GAP: u32 = 32;
@@ -77,22 +89,24 @@ impl Selection {
 }
 
 impl Excerpt {
-    /// Takes the values of some fields of a document, in the place of what was taken before; returns `false`, with nothing
-    /// taken, if they are long, or stand nowhere.
-    pub fn renew(&mut self, values: &Values, selection: &Selection) -> bool {
+    /// Takes the values of some fields of a document, in the place of what was taken before, with memory of `texts`; returns
+    /// `false`, with nothing taken, if they are long, or stand nowhere.
+    pub fn renew(&mut self, values: &Values, selection: &Selection, texts: &mut Texts) -> bool {
         self.text.clear();
         let Some((layout, places)) = values.places() else { return false };
         let (line, chosen) = (values.line(), layout.chosen(selection));
         self.spans.resize(chosen.places.len(), Span::default());
-        // What is copied together, and what must be added to its places.
-        let (mut run, mut moved) = (0..0, 0u32);
+        // What is copied together, how much that is, and what must be added to the places of the last.
+        let mut runs: SmallVec<[Range<u32>; 8]> = SmallVec::new();
+        let (mut run, mut length, mut moved) = (0..0, 0, 0u32);
         for (span, index) in self.spans.iter_mut().zip(&chosen.places) {
             let place = &places[usize::from(*index)];
             let (start, end) = written(place);
             if start.wrapping_sub(run.end) > GAP {
-                copy(&mut self.text, line, run);
+                length += run.end - run.start;
+                runs.push(run);
                 run = start..end;
-                moved = (self.text.len() as u32).wrapping_sub(start);
+                moved = length.wrapping_sub(start);
             }
             run.end = end;
             if end.wrapping_add(moved) > MAX_TEXT {
@@ -101,10 +115,10 @@ impl Excerpt {
             let [start, end] = [place.start, place.end].map(|at| at.wrapping_add(moved) as u16);
             *span = Span { start, end, form: place.form };
         }
-        copy(&mut self.text, line, run);
-        let rounded = self.text.len().next_multiple_of(ROUNDED);
-        if self.text.capacity() > 2 * rounded {
-            self.text.shrink_to(rounded);
+        length += run.end - run.start;
+        texts.exchange(&mut self.text, length as usize);
+        for run in runs.into_iter().chain([run]) {
+            self.text.push_str(line.get(run.start as usize..run.end as usize).unwrap_or_default());
         }
         if !Arc::ptr_eq(&self.layout, &chosen.layout) {
             self.layout = Arc::clone(&chosen.layout);
@@ -159,14 +173,26 @@ impl Excerpt {
     }
 }
 
-/// Appends a part of a line.
-#[inline]
-fn copy(text: &mut String, line: &str, run: Range<u32>) {
-    let run = line.get(run.start as usize..run.end as usize).unwrap_or_default();
-    if text.capacity() - text.len() < run.len() {
-        text.reserve_exact((text.len() + run.len()).next_multiple_of(ROUNDED) - text.len());
+impl Texts {
+    /// Puts memory for so many bytes in the place of that of a text, which is empty; that is kept.
+    fn exchange(&mut self, text: &mut String, length: usize) {
+        let rounded = length.next_multiple_of(ROUNDED);
+        if text.capacity() == rounded {
+            return;
+        }
+        let spare = size_of_memory(rounded).and_then(|size| self.spare[size].pop());
+        let old = std::mem::replace(text, spare.unwrap_or_else(|| String::with_capacity(rounded)));
+        if let Some(size) = size_of_memory(old.capacity())
+            && self.spare[size].len() < MAX_SPARE
+        {
+            self.spare[size].push(old);
+        }
     }
-    text.push_str(run);
+}
+
+/// Returns which of the sizes that are kept memory for so many bytes is of.
+fn size_of_memory(capacity: usize) -> Option<usize> {
+    (capacity / ROUNDED).checked_sub(1).filter(|size| *size < SIZES && capacity.is_multiple_of(ROUNDED))
 }
 
 /// About how many bytes a piece of memory takes beside what is in it.
@@ -182,4 +208,37 @@ impl Span {
 fn written(place: &Place) -> (u32, u32) {
     let quote = u32::from(place.form == Form::Escaped);
     (place.start - quote, place.end + quote)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_takes_no_more_memory_than_it_needs_whatever_was_there_before() {
+        let (mut texts, mut text) = (Texts::default(), String::new());
+        let longest = MAX_TEXT as usize;
+        for length in (0..longest).chain((0..longest).rev()).step_by(97) {
+            texts.exchange(&mut text, length);
+            assert_eq!(text.capacity(), length.next_multiple_of(ROUNDED), "{length}");
+            text.extend(std::iter::repeat_n('x', length));
+            assert_eq!(text.capacity(), length.next_multiple_of(ROUNDED), "{length}");
+            text.clear();
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_used_again_and_bounded() {
+        let mut texts = Texts::default();
+        for length in (1..=SIZES * ROUNDED).step_by(ROUNDED) {
+            let mut own: Vec<String> = vec![String::new(); 2 * MAX_SPARE];
+            own.iter_mut().for_each(|text| texts.exchange(text, length));
+            own.iter_mut().for_each(|text| texts.exchange(text, 0));
+        }
+        let kept = texts.spare.each_ref().map(Vec::len);
+        assert_eq!(kept, [MAX_SPARE; SIZES]);
+        let mut text = String::new();
+        texts.exchange(&mut text, 1);
+        assert_eq!(texts.spare[0].len(), MAX_SPARE - 1);
+    }
 }

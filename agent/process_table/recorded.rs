@@ -15,7 +15,7 @@ use super::{
     sealed, seen,
 };
 use crate::event::{Lazy, Package, Process, Reader};
-use crate::observation::Values;
+use crate::observation::{Texts, Values};
 
 /// What a recorded process document says.
 #[derive(Debug)]
@@ -107,9 +107,9 @@ impl DescribedProcess<'_> {
 
     /// Makes `image` its own, of which no more is known than the document says; its memory is used again, but for who it
     /// is.
-    fn put(&self, image: &mut Process) {
+    fn put(&self, image: &mut Process, texts: &mut Texts) {
         image.pid = self.pid;
-        image.description.renew(self.values, self.reader);
+        image.description.renew(self.values, self.reader, texts);
     }
 
     /// Returns what [`Version::called`] is of it.
@@ -137,12 +137,12 @@ impl Seen {
 impl Recorded<'_> {
     /// Makes `image` that of the process, without its entity id; what the document does not say is left out. Returns
     /// whether it says which arguments the process has.
-    fn put(&self, image: &mut Process) -> bool {
+    fn put(&self, image: &mut Process, texts: &mut Texts) -> bool {
         let values = self.process.values;
         let Identity { pidversion, start, parent_pid } = (self.readers.identity)(values);
         let Lineage { parent_entity_id, ancestry, package, previous_executable, has_args } =
             (self.readers.lineage)(values);
-        self.process.put(image);
+        self.process.put(image, texts);
         (image.pidversion, image.start, image.parent_pid) = (pidversion, start, parent_pid);
         if ancestry.is_some() || !image.ancestry.is_empty() {
             image.ancestry = ancestry.unwrap_or_default();
@@ -156,7 +156,7 @@ impl Recorded<'_> {
     pub(crate) fn into_process(self) -> Process {
         let entity_id = self.process.entity_id.as_deref().map(Rc::from).unwrap_or_default();
         let mut image = Process { entity_id, ..Process::default() };
-        self.put(&mut image);
+        self.put(&mut image, &mut Texts::default());
         image
     }
 
@@ -261,7 +261,7 @@ impl ProcessTable {
         let effective_parent = self.recorded_parent(host, effective_parent.as_ref(), at.order);
         let mut image = self.store.blank();
         let process = Rc::get_mut(&mut image).expect("nobody else has a blank image");
-        let has_args = recorded.put(process);
+        let has_args = recorded.put(process, self.store.texts());
         let id = match found {
             Some(id) => id,
             None => self.enter_recorded(host, recorded, process, parent.as_ref(), at),
@@ -394,7 +394,7 @@ impl ProcessTable {
         {
             return Some(living);
         }
-        Some(self.described.get(parent))
+        Some(self.described.get(parent, self.store.texts()))
     }
 }
 
@@ -413,9 +413,9 @@ impl Default for Described {
 
 impl Described {
     /// Returns the process, which is the same for all documents of one layout that say the same of it.
-    fn get(&mut self, another: &DescribedProcess<'_>) -> Parent {
-        let texts = [&another.entity_id, &another.executable, &another.name].map(Option::as_deref);
-        let hash = FxBuildHasher.hash_one((another.pid, another.values.layout_address(), texts));
+    fn get(&mut self, another: &DescribedProcess<'_>, texts: &mut Texts) -> Parent {
+        let called = [&another.entity_id, &another.executable, &another.name].map(Option::as_deref);
+        let hash = FxBuildHasher.hash_one((another.pid, another.values.layout_address(), called));
         let [first, second] = &mut self.0[hash as usize % (MAX_DESCRIBED / 2)];
         let is_same = |own: &&Parent| own.process.is_described_by(another);
         if let Some(own) = first.as_ref().filter(is_same) {
@@ -427,7 +427,7 @@ impl Described {
         }
         let entity_id = another.entity_id.as_deref().map(Rc::from).unwrap_or_default();
         let mut process = Process { entity_id, ..Process::default() };
-        another.put(&mut process);
+        another.put(&mut process, texts);
         first
             .insert(Parent { process: sealed(process), is_installer_host: another.is_installer_host() })
             .clone()

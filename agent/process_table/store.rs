@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::{Parent, image};
 use crate::event::{Package, Process};
-use crate::observation::{Image, Token};
+use crate::observation::{Image, Texts, Token};
 use crate::package;
 use crate::seeded::{self, SeededMap};
 
@@ -172,6 +172,7 @@ pub(super) struct Store {
     hasher: FxSeededState,
     /// Images that are gone, for their memory: mostly one goes when another comes.
     spare: Vec<Rc<Process>>,
+    texts: Texts,
     /// How many of the entries that go next were looked at already.
     near: usize,
 }
@@ -205,6 +206,7 @@ impl Default for Store {
             by_entity: HashTable::new(),
             hasher,
             spare: Vec::new(),
+            texts: Texts::default(),
             near: 0,
         }
     }
@@ -457,6 +459,11 @@ impl Store {
             }
         }
         Rc::default()
+    }
+
+    /// Returns the memory for texts of images.
+    pub(super) fn texts(&mut self) -> &mut Texts {
+        &mut self.texts
     }
 
     fn push(&mut self, id: u32, list: usize) {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::observation::{Excerpt, Selection};
+use crate::observation::{Excerpt, Selection, Texts};
 use crate::schema::FIELDS;
 
 const PATHS: [&str; 10] = [
@@ -461,8 +461,9 @@ fn agree(line: &str, wanted: &mut Wanted) -> Result<(), TestCaseError> {
     // In the memory of another one.
     let (mut excerpt, before) = (Excerpt::default(), "{\"a\":[\"\\n\",7],\"b\":\"x\"}");
     let before = decode_by_places(before, wanted, &mut Found::default());
-    before.into_iter().for_each(|before| _ = excerpt.renew(&before, &EVERY_OTHER));
-    if !excerpt.renew(&values, &EVERY_OTHER) {
+    let mut texts = Texts::default();
+    before.into_iter().for_each(|before| _ = excerpt.renew(&before, &EVERY_OTHER, &mut texts));
+    if !excerpt.renew(&values, &EVERY_OTHER, &mut texts) {
         return Ok(());
     }
     prop_assert!(excerpt.is_of(&values, &EVERY_OTHER), "{}", line);
