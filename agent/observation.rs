@@ -13,9 +13,9 @@ use std::sync::Arc;
 use eql::{FieldId, Value};
 
 pub use excerpt::{Excerpt, Selection, Texts};
-pub(crate) use place::{Form, Place};
+pub(crate) use place::{Form, Offset, Place, Spot};
 pub use values::Values;
-pub(crate) use values::{Layout, MAX_PLACES, Reused};
+pub(crate) use values::{Layout, MAX_SPOTS, Reused};
 
 use crate::event::Network;
 

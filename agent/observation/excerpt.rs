@@ -6,7 +6,7 @@ use std::sync::Arc;
 use eql::FieldId;
 use smallvec::SmallVec;
 
-use super::place::{Form, Place};
+use super::place::{Form, Offset, Spot};
 use super::values::{Layout, Values};
 use crate::schema::FIELDS;
 
@@ -16,28 +16,17 @@ use crate::schema::FIELDS;
 /// is made anew each time.
 #[derive(Clone, Debug, Default)]
 pub struct Excerpt {
-    /// What was written, one value behind the other, and what stood between those that lay close together.
+    /// Pieces of the line, one behind the other.
     text: String,
-    spans: SmallVec<[Span; 14]>,
+    /// Where each piece begins, and the line's marks that are in it.
+    marks: Marks,
     layout: Arc<Layout>,
 }
 
-/// A [`Place`] in a short text.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    start: u16,
-    end: u16,
-    form: Form,
-}
-
-impl Default for Span {
-    fn default() -> Self {
-        Span { start: 0, end: 0, form: Form::Made }
-    }
-}
+type Marks = SmallVec<[u16; 16]>;
 
 /// How long the text of an excerpt is at most, in bytes.
-const MAX_TEXT: u32 = 8 << 10;
+const MAX_TEXT: usize = 8 << 10;
 
 /// Memory of texts that are not needed any more, for those that come: by what it holds, so that a text takes no more than
 /// it needs, whichever was there before it.
@@ -55,7 +44,7 @@ const SIZES: usize = 16;
 const MAX_SPARE: usize = 32;
 
 /// How many bytes may stand between two values that are copied together: some bytes cost less than one copy more.
-const GAP: u32 = 32;
+const GAP: i16 = 32;
 
 /// Some of the sensor's fields.
 #[derive(Debug)]
@@ -68,11 +57,83 @@ pub struct Selection {
 /// How many selections there are.
 pub(super) const SELECTIONS: usize = 3;
 
-/// What a selection chooses of a layout: which places, and what their layout is then.
-#[derive(Debug)]
+/// What a selection chooses of a layout: the pieces of a line in which it stands, and where it stands in these.
+#[derive(Debug, Default)]
 pub(super) struct Chosen {
-    pub(super) layout: Arc<Layout>,
-    pub(super) places: Box<[u16]>,
+    /// Whether it is not too much for an excerpt.
+    is_kept: bool,
+    pieces: Vec<Piece>,
+    /// How many marks an excerpt has.
+    marks: usize,
+    layout: Arc<Layout>,
+}
+
+/// A piece of a line, and the marks in it.
+#[derive(Debug)]
+struct Piece {
+    start: Offset,
+    end: Offset,
+    /// Those after its beginning's.
+    marks: Range<u16>,
+}
+
+impl Chosen {
+    /// Takes what was chosen, in the order in which it stands in the line.
+    pub(super) fn new(values: &[(FieldId, Spot)]) -> Self {
+        // What has more marks than that is no excerpt.
+        Self::of(values).unwrap_or_default()
+    }
+
+    fn of(values: &[(FieldId, Spot)]) -> Option<Self> {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut kept = Vec::new();
+        // The number of the piece's first mark in the excerpt, and that of the next piece.
+        let (mut first, mut next) = (0u16, 0u16);
+        for (field, spot) in values {
+            let (start, end) = written(spot);
+            let gap = |last: &Piece| (last.end.mark == start.mark).then(|| start.by - last.end.by);
+            match pieces.last_mut() {
+                Some(last) if gap(last).is_some_and(|gap| (0..=GAP).contains(&gap)) => last.end = end,
+                _ => {
+                    first = next;
+                    pieces.push(Piece { start, end, marks: start.mark + 1..start.mark + 1 });
+                }
+            }
+            let piece = pieces.last_mut()?;
+            piece.marks.end = end.mark.checked_add(1)?;
+            next = first.checked_add(1)?.checked_add(end.mark.checked_sub(piece.start.mark)?)?;
+            let begin = piece.start;
+            let moved = |at: Offset| Offset {
+                mark: first + (at.mark - begin.mark),
+                by: if at.mark == begin.mark { at.by - begin.by } else { at.by },
+            };
+            let spot = Spot { start: moved(spot.start), end: moved(spot.end), form: spot.form };
+            kept.push((Some(*field), spot));
+        }
+        Some(Chosen { is_kept: true, pieces, marks: next.into(), layout: Arc::new(Layout::new(kept)) })
+    }
+
+    /// Returns the pieces of a line, by its marks.
+    fn pieces(&self, marks: &[u32]) -> impl Iterator<Item = Range<usize>> {
+        self.pieces.iter().map(|piece| piece.start.at(marks) as usize..piece.end.at(marks) as usize)
+    }
+
+    /// Makes `own` the marks of an excerpt of the line that has these.
+    fn put_marks(&self, marks: &[u32], own: &mut Marks) {
+        own.resize(self.marks, 0);
+        let (mut length, mut rest) = (0u32, &mut own[..]);
+        for piece in &self.pieces {
+            let moved = length.wrapping_sub(piece.start.at(marks));
+            let inner = marks.get(usize::from(piece.marks.start)..usize::from(piece.marks.end));
+            let inner = inner.unwrap_or_default();
+            let Some((own, others)) = rest.split_at_mut_checked(1 + inner.len()) else { return };
+            own[0] = length as u16;
+            for (own, mark) in own[1..].iter_mut().zip(inner) {
+                *own = mark.wrapping_add(moved) as u16;
+            }
+            (length, rest) = (piece.end.at(marks).wrapping_add(moved), others);
+        }
+    }
 }
 
 impl Selection {
@@ -93,32 +154,16 @@ impl Excerpt {
     /// `false`, with nothing taken, if they are long, or stand nowhere.
     pub fn renew(&mut self, values: &Values, selection: &Selection, texts: &mut Texts) -> bool {
         self.text.clear();
-        let Some((layout, places)) = values.places() else { return false };
+        let Some((layout, marks)) = values.marks() else { return false };
         let (line, chosen) = (values.line(), layout.chosen(selection));
-        self.spans.resize(chosen.places.len(), Span::default());
-        // What is copied together, how much that is, and what must be added to the places of the last.
-        let mut runs: SmallVec<[Range<u32>; 8]> = SmallVec::new();
-        let (mut run, mut length, mut moved) = (0..0, 0, 0u32);
-        for (span, index) in self.spans.iter_mut().zip(&chosen.places) {
-            let place = &places[usize::from(*index)];
-            let (start, end) = written(place);
-            if start.wrapping_sub(run.end) > GAP {
-                length += run.end - run.start;
-                runs.push(run);
-                run = start..end;
-                moved = length.wrapping_sub(start);
-            }
-            run.end = end;
-            if end.wrapping_add(moved) > MAX_TEXT {
-                return false;
-            }
-            let [start, end] = [place.start, place.end].map(|at| at.wrapping_add(moved) as u16);
-            *span = Span { start, end, form: place.form };
+        let length = chosen.pieces(marks).map(|piece| piece.len()).fold(0, usize::saturating_add);
+        if length > MAX_TEXT || !chosen.is_kept {
+            return false;
         }
-        length += run.end - run.start;
-        texts.exchange(&mut self.text, length as usize);
-        for run in runs.into_iter().chain([run]) {
-            self.text.push_str(line.get(run.start as usize..run.end as usize).unwrap_or_default());
+        chosen.put_marks(marks, &mut self.marks);
+        texts.exchange(&mut self.text, length);
+        for piece in chosen.pieces(marks) {
+            self.text.push_str(line.get(piece).unwrap_or_default());
         }
         if !Arc::ptr_eq(&self.layout, &chosen.layout) {
             self.layout = Arc::clone(&chosen.layout);
@@ -128,17 +173,21 @@ impl Excerpt {
 
     /// Returns whether it is the excerpt of the same fields of `values`.
     pub fn is_of(&self, values: &Values, selection: &Selection) -> bool {
-        let Some((layout, places)) = values.places() else { return false };
+        let Some((layout, marks)) = values.marks() else { return false };
         let chosen = layout.chosen(selection);
-        let (own, line) = (self.text.as_bytes(), values.line().as_bytes());
-        let is_same = |(span, place): (&Span, &u16)| {
-            let place = &places[usize::from(*place)];
-            let written = place.start as usize..place.end as usize;
-            span.form == place.form
-                && own.get(usize::from(span.start)..usize::from(span.end)) == line.get(written)
+        let (mut own, line) = (self.text.as_bytes(), values.line().as_bytes());
+        let is_next = |piece: Range<usize>| {
+            let rest = line.get(piece).and_then(|piece| own.strip_prefix(piece));
+            rest.map(|rest| own = rest).is_some()
         };
-        (Arc::ptr_eq(&self.layout, &chosen.layout) || self.layout == chosen.layout)
-            && self.spans.iter().zip(&chosen.places).all(is_same)
+        if !(Arc::ptr_eq(&self.layout, &chosen.layout) || self.layout == chosen.layout)
+            || !chosen.pieces(marks).all(is_next)
+        {
+            return false;
+        }
+        let mut marks_then = Marks::new();
+        chosen.put_marks(marks, &mut marks_then);
+        self.marks == marks_then
     }
 
     /// Returns whether a field has a value.
@@ -150,26 +199,26 @@ impl Excerpt {
     /// Returns the one text of a field, if it has no more and is written without escapes.
     #[inline]
     pub fn plain(&self, field: FieldId) -> Option<&str> {
-        let span = self.spans.get(self.layout.place(field)?)?;
-        (span.form == Form::Text).then(|| span.place().text(&self.text))
+        let spot = self.layout.only(field)?;
+        (spot.form == Form::Text).then(|| spot.place(&self.marks).text(&self.text))
     }
 
     /// Returns the values, to be read in any way.
     pub fn values(&self) -> Values {
-        let places: Vec<Place> = self.spans.iter().map(Span::place).collect();
-        Values::at(&self.text, Arc::clone(&self.layout), places)
+        let marks = self.marks.iter().copied().map(u32::from).collect();
+        Values::at(&self.text, Arc::clone(&self.layout), marks)
     }
 
     /// Returns about how many bytes it takes beside itself.
     pub fn size(&self) -> usize {
-        let spans = if self.spans.spilled() { self.spans.len() * size_of::<Span>() } else { 0 };
-        self.text.capacity() + spans + 2 * ALLOCATION
+        let marks = if self.marks.spilled() { size_of_val(&*self.marks) } else { 0 };
+        self.text.capacity() + marks + 2 * ALLOCATION
     }
 
     /// Reads all memory that it takes; what is returned means nothing.
     pub(crate) fn read_through(&self) -> usize {
         let text = self.text.as_bytes().iter().step_by(64).fold(0, |sum, byte| sum + usize::from(*byte));
-        text + self.spans.last().map_or(0, |span| usize::from(span.end))
+        text + self.marks.last().map_or(0, |mark| usize::from(*mark))
     }
 }
 
@@ -198,16 +247,11 @@ fn size_of_memory(capacity: usize) -> Option<usize> {
 /// About how many bytes a piece of memory takes beside what is in it.
 const ALLOCATION: usize = 16;
 
-impl Span {
-    fn place(&self) -> Place {
-        Place { node: 0, start: self.start.into(), end: self.end.into(), form: self.form }
-    }
-}
-
 /// Returns where all of a value is written: text with escapes is read with its quotation marks.
-fn written(place: &Place) -> (u32, u32) {
-    let quote = u32::from(place.form == Form::Escaped);
-    (place.start - quote, place.end + quote)
+fn written(spot: &Spot) -> (Offset, Offset) {
+    let quote = i16::from(spot.form == Form::Escaped);
+    let Spot { start, end, .. } = *spot;
+    (Offset { by: start.by - quote, ..start }, Offset { by: end.by + quote, ..end })
 }
 
 #[cfg(test)]
@@ -217,8 +261,7 @@ mod tests {
     #[test]
     fn a_text_takes_no_more_memory_than_it_needs_whatever_was_there_before() {
         let (mut texts, mut text) = (Texts::default(), String::new());
-        let longest = MAX_TEXT as usize;
-        for length in (0..longest).chain((0..longest).rev()).step_by(97) {
+        for length in (0..MAX_TEXT).chain((0..MAX_TEXT).rev()).step_by(97) {
             texts.exchange(&mut text, length);
             assert_eq!(text.capacity(), length.next_multiple_of(ROUNDED), "{length}");
             text.extend(std::iter::repeat_n('x', length));

@@ -5,14 +5,54 @@ use eql::{Scalar, Value};
 /// Where a value stands in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The node of its path, in whoever's paths were looked for.
-    pub(crate) node: u32,
     /// The first byte; of text, behind the quotation mark.
     pub(crate) start: u32,
     /// The byte behind the last.
     pub(crate) end: u32,
     /// How it is written.
     pub(crate) form: Form,
+}
+
+/// Where a value stands in all lines that are alike: the ends of its [`Place`], counted from marks that each line has at
+/// places of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    /// The first byte.
+    pub(crate) start: Offset,
+    /// The byte behind the last.
+    pub(crate) end: Offset,
+    /// How it is written, in all of the lines.
+    pub(crate) form: Form,
+}
+
+/// So many bytes behind a mark, or before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offset {
+    /// Which of the line's marks.
+    pub(crate) mark: u16,
+    /// How many bytes.
+    pub(crate) by: i16,
+}
+
+impl Spot {
+    /// A value that stands nowhere.
+    pub(crate) const NOWHERE: Spot =
+        Spot { start: Offset { mark: 0, by: 0 }, end: Offset { mark: 0, by: 0 }, form: Form::Made };
+
+    /// Returns where the value stands in the line that has these marks.
+    #[inline]
+    pub(crate) fn place<M: Copy + Into<u32>>(&self, marks: &[M]) -> Place {
+        Place { start: self.start.at(marks), end: self.end.at(marks), form: self.form }
+    }
+}
+
+impl Offset {
+    /// Returns where it is in the line that has these marks.
+    #[inline]
+    pub(crate) fn at<M: Copy + Into<u32>>(self, marks: &[M]) -> u32 {
+        let mark = marks.get(usize::from(self.mark)).map_or(0, |mark| (*mark).into());
+        mark.wrapping_add_signed(self.by.into())
+    }
 }
 
 /// How a value is written. `null` is nothing.
@@ -36,6 +76,14 @@ pub(crate) enum Form {
     Made,
 }
 
+impl Form {
+    /// Returns whether a value does not stand in the line as it is meant.
+    #[inline]
+    pub(super) fn is_made(self) -> bool {
+        matches!(self, Form::Escaped | Form::List | Form::DoubtfulList | Form::Made)
+    }
+}
+
 impl Place {
     /// Returns whether its value can be read: it has no half of a surrogate pair, no number beyond the range of floats.
     pub(crate) fn is_readable(&self, line: &str) -> bool {
@@ -45,11 +93,6 @@ impl Place {
             Form::DoubtfulList => self.elements(line).all(|element| element.is_readable(line)),
             _ => true,
         }
-    }
-
-    /// Returns the same place in a text in which it is `by` bytes further on.
-    pub(crate) fn moved(self, by: u32) -> Self {
-        Place { start: self.start + by, end: self.end + by, ..self }
     }
 
     /// Returns the text between its ends.
@@ -120,7 +163,6 @@ impl Place {
     pub(crate) fn elements(&self, line: &str) -> impl Iterator<Item = Place> {
         let bytes = line.as_bytes();
         let (mut at, end) = (self.start as usize, (self.end as usize).min(bytes.len()));
-        let node = self.node;
         std::iter::from_fn(move || {
             loop {
                 let start = at;
@@ -129,7 +171,7 @@ impl Place {
                 }
                 at += 1;
                 let place = |start: usize, end: usize, form| {
-                    Some(Place { node, start: start as u32, end: end as u32, form })
+                    Some(Place { start: start as u32, end: end as u32, form })
                 };
                 match bytes[start] {
                     b'"' => {
@@ -259,7 +301,7 @@ mod tests {
                 for before in ["", "1", "{\"a\":", "{\"a\":[123456789,", "\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}"] {
                     let line = format!("{before}{number},1");
                     let (start, end) = (before.len() as u32, (before.len() + number.len()) as u32);
-                    let place = Place { node: 0, start, end, form: Form::Integer };
+                    let place = Place { start, end, form: Form::Integer };
                     assert_eq!(place.integer(&line), number.parse::<i64>().unwrap(), "{line}");
                 }
             }

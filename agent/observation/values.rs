@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use eql::{FieldId, Scalar, Value};
 
 use super::excerpt::{Chosen, SELECTIONS, Selection};
-use super::place::{Form, Place};
+use super::place::{Form, Place, Spot};
 
 /// A document's line, and values by field. Text and numbers are read where they stand in the line; what does not stand
 /// there as it is meant, text with escapes and lists, is made at its first read and kept.
@@ -13,17 +13,20 @@ use super::place::{Form, Place};
 pub struct Values {
     line: String,
     layout: Arc<Layout>,
-    places: Vec<Place>,
+    /// Of the line, for the layout's spots.
+    marks: Vec<u32>,
     /// What was made, by the slots of the layout.
     made: OnceLock<MadeBySlot>,
 }
 
-/// Which field each place of a document is of. Documents of one producer share a few layouts.
+/// Where in documents that are alike values stand, and of which field each is. Documents of one producer share a few
+/// layouts.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
-    /// For each field, up to the last that has a value: its place, or [`SEVERAL`] and an entry of `several`.
+    /// For each field, up to the last that has a value: its spot, or [`SEVERAL`] and an entry of `several`.
     slots: Box<[u16]>,
-    /// The places of fields that have more than one.
+    spots: Box<[Spot]>,
+    /// The spots of fields that have more than one.
     several: Box<[Box<[u16]>]>,
     /// What selections of fields choose of it, once that was asked.
     chosen: [OnceLock<Chosen>; SELECTIONS],
@@ -31,18 +34,18 @@ pub(crate) struct Layout {
 
 impl PartialEq for Layout {
     fn eq(&self, other: &Self) -> bool {
-        self.slots == other.slots && self.several == other.several
+        self.slots == other.slots && self.spots == other.spots && self.several == other.several
     }
 }
 
 /// The slot of a field without a value.
 const NOWHERE: u16 = u16::MAX;
 
-/// Set in the slot of a field that has several places.
+/// Set in the slot of a field that has several spots.
 const SEVERAL: u16 = 0x8000;
 
-/// How many places a layout tells apart.
-pub(crate) const MAX_PLACES: usize = 0x7fff;
+/// How many spots a layout tells apart.
+pub(crate) const MAX_SPOTS: usize = 0x7fff;
 
 type MadeBySlot = Box<[(u16, OnceLock<Made>)]>;
 
@@ -53,30 +56,37 @@ enum Made {
 }
 
 impl Layout {
-    /// Makes a layout of the field of each place, in their order; at most [`MAX_PLACES`]. A place may be of none.
-    pub(crate) fn new(fields: impl Iterator<Item = Option<FieldId>>) -> Self {
+    /// Makes a layout of spots, at most [`MAX_SPOTS`], each with its field; one may be of none.
+    pub(crate) fn new(values: impl IntoIterator<Item = (Option<FieldId>, Spot)>) -> Self {
         let mut slots = Vec::new();
+        let mut spots = Vec::new();
         let mut several: Vec<Vec<u16>> = Vec::new();
-        for (place, field) in (0..SEVERAL).zip(fields) {
+        for (at, (field, spot)) in (0..SEVERAL).zip(values) {
+            spots.push(spot);
             let Some(field) = field else { continue };
             let field = field.0 as usize;
             if field >= slots.len() {
                 slots.resize(field + 1, NOWHERE);
             }
             match slots[field] {
-                NOWHERE => slots[field] = place,
-                slot if slot & SEVERAL != 0 => several[usize::from(slot & !SEVERAL)].push(place),
+                NOWHERE => slots[field] = at,
+                slot if slot & SEVERAL != 0 => several[usize::from(slot & !SEVERAL)].push(at),
                 first => {
                     slots[field] = SEVERAL | several.len() as u16;
-                    several.push(vec![first, place]);
+                    several.push(vec![first, at]);
                 }
             }
         }
         let several = several.into_iter().map(Box::from).collect();
-        Layout { slots: slots.into(), several, chosen: Default::default() }
+        Layout { slots: slots.into(), spots: spots.into(), several, chosen: Default::default() }
     }
 
-    /// Returns the places of the fields that `selection` is of, with a layout of no more than these.
+    /// Returns all spots, in the order in which they were given.
+    pub(crate) fn spots(&self) -> &[Spot] {
+        &self.spots
+    }
+
+    /// Returns the spots of the fields that `selection` is of, with a layout of no more than these.
     pub(super) fn chosen(&self, selection: &Selection) -> &Chosen {
         self.chosen[selection.number].get_or_init(|| {
             let mut fields: Vec<(u16, FieldId)> = Vec::new();
@@ -84,22 +94,22 @@ impl Layout {
                 match self.slot(field) {
                     NOWHERE => {}
                     slot if slot & SEVERAL != 0 => {
-                        fields.extend(self.several(slot).iter().map(|place| (*place, field)));
+                        fields.extend(self.several(slot).iter().map(|spot| (*spot, field)));
                     }
-                    place => fields.push((place, field)),
+                    spot => fields.push((spot, field)),
                 }
             }
-            fields.sort_by_key(|(place, _)| *place);
-            let layout = Layout::new(fields.iter().map(|(_, field)| Some(*field)));
-            Chosen { layout: Arc::new(layout), places: fields.into_iter().map(|(place, _)| place).collect() }
+            fields.sort_by_key(|(spot, _)| *spot);
+            let spots = fields.iter().map(|(spot, field)| (*field, self.spots[usize::from(*spot)]));
+            Chosen::new(&spots.collect::<Vec<_>>())
         })
     }
 
-    /// Returns the one place of a field; `None` if it has none, or several.
+    /// Returns the one spot of a field; `None` if it has none, or several.
     #[inline]
-    pub(super) fn place(&self, field: FieldId) -> Option<usize> {
+    pub(super) fn only(&self, field: FieldId) -> Option<&Spot> {
         let slot = self.slot(field);
-        (slot & SEVERAL == 0).then_some(usize::from(slot))
+        if slot & SEVERAL == 0 { self.spots.get(usize::from(slot)) } else { None }
     }
 
     /// Returns whether a field has a value.
@@ -114,40 +124,36 @@ impl Layout {
     }
 
     fn several(&self, slot: u16) -> &[u16] {
-        self.several.get(usize::from(slot & !SEVERAL)).map_or(&[], |places| places)
+        self.several.get(usize::from(slot & !SEVERAL)).map_or(&[], |spots| spots)
     }
 }
 
 impl Values {
-    /// Takes values of `line` that stand where `places` say, all of which must be readable there.
-    pub(crate) fn at(line: &str, layout: Arc<Layout>, places: impl Into<Vec<Place>>) -> Self {
-        Values { line: line.to_owned(), layout, places: places.into(), made: OnceLock::new() }
+    /// Takes values of a line with its marks, all of which must be readable there.
+    pub(crate) fn at(line: &str, layout: Arc<Layout>, marks: Vec<u32>) -> Self {
+        Values { line: line.to_owned(), layout, marks, made: OnceLock::new() }
     }
 
     /// Puts others, taken as [`at`](Self::at) does, in the place of `values`; in their memory, as long as nobody keeps them.
-    /// What is in `places` then means nothing.
-    pub(crate) fn renew(values: &mut Arc<Values>, line: &str, layout: &Arc<Layout>, places: &mut Vec<Place>) {
+    pub(crate) fn renew(values: &mut Arc<Values>, line: &str, layout: &Arc<Layout>, marks: &[u32]) {
         match Arc::get_mut(values) {
-            Some(own) if own.line.capacity() <= MAX_REUSED => {
+            Some(own) if own.capacity() <= MAX_REUSED => {
                 own.line.clear();
                 own.line.push_str(line);
-                if places.capacity() <= MAX_REUSED / size_of::<Place>() {
-                    std::mem::swap(&mut own.places, places);
-                } else {
-                    own.places.clone_from(places);
-                }
+                own.marks.clear();
+                own.marks.extend_from_slice(marks);
                 own.made.take();
                 if !Arc::ptr_eq(&own.layout, layout) {
                     own.layout = Arc::clone(layout);
                 }
             }
-            _ => *values = Arc::new(Values::at(line, Arc::clone(layout), &places[..])),
+            _ => *values = Arc::new(Values::at(line, Arc::clone(layout), marks.to_vec())),
         }
     }
 
     /// Returns how much memory [`renew`](Self::renew) would use again, in bytes.
     pub(crate) fn capacity(&self) -> usize {
-        size_of::<Self>() + self.line.capacity() + self.places.capacity() * size_of::<Place>()
+        size_of::<Self>() + self.line.capacity() + self.marks.capacity() * size_of::<u32>()
     }
 
     /// Takes values of `line` that stand nowhere; several of one field keep their order.
@@ -167,13 +173,12 @@ impl Values {
                 }
             };
             made.push((fields.len() as u16, OnceLock::from(value)));
-            fields.push(Some(field));
+            fields.push((Some(field), Spot::NOWHERE));
         }
-        let place = Place { node: 0, start: 0, end: 0, form: Form::Made };
         Values {
             line: line.to_owned(),
-            places: vec![place; fields.len()],
-            layout: Arc::new(Layout::new(fields.into_iter())),
+            layout: Arc::new(Layout::new(fields)),
+            marks: Vec::new(),
             made: OnceLock::from(made.into_boxed_slice()),
         }
     }
@@ -197,16 +202,16 @@ impl Values {
     /// Returns the one text of `field`, if it has no more and is written without escapes.
     #[inline]
     pub fn plain(&self, field: FieldId) -> Option<&str> {
-        let place = self.places.get(self.layout.place(field)?)?;
-        (place.form == Form::Text).then(|| place.text(&self.line))
+        let spot = self.layout.only(field)?;
+        (spot.form == Form::Text).then(|| self.place(spot).text(&self.line))
     }
 
     /// Returns the one value of `field`, if it has no more and that is plain text or a truth.
     #[inline]
     pub(crate) fn single(&self, field: FieldId) -> Option<Value<'_>> {
-        let place = self.places.get(self.layout.place(field)?)?;
-        match place.form {
-            Form::Text => Some(Value::Str(place.text(&self.line))),
+        let spot = self.layout.only(field)?;
+        match spot.form {
+            Form::Text => Some(Value::Str(self.place(spot).text(&self.line))),
             Form::Boolean(value) => Some(Value::Bool(value)),
             _ => None,
         }
@@ -215,18 +220,21 @@ impl Values {
     /// Returns the one number of `field`, if it has no more and that is a whole one of at most 18 digits.
     #[inline]
     pub fn whole(&self, field: FieldId) -> Option<i64> {
-        let place = self.places.get(self.layout.place(field)?)?;
-        (place.form == Form::Integer).then(|| place.integer(&self.line))
+        let spot = self.layout.only(field)?;
+        (spot.form == Form::Integer).then(|| self.place(spot).integer(&self.line))
+    }
+
+    #[inline]
+    fn place(&self, spot: &Spot) -> Place {
+        spot.place(&self.marks)
     }
 
     #[inline]
     fn in_slot(&self, slot: u16) -> Value<'_> {
-        match self.places.get(usize::from(slot)) {
-            Some(place) if place.form == Form::Text => Value::Str(place.text(&self.line)),
-            Some(Place { form: Form::Escaped | Form::List | Form::DoubtfulList | Form::Made, .. }) | None => {
-                self.read_made(slot)
-            }
-            Some(place) => place.plain(&self.line),
+        match self.layout.spots.get(usize::from(slot)) {
+            Some(spot) if spot.form == Form::Text => Value::Str(self.place(spot).text(&self.line)),
+            Some(spot) if !spot.form.is_made() => self.place(spot).plain(&self.line),
+            _ => self.read_made(slot),
         }
     }
 
@@ -235,12 +243,14 @@ impl Values {
     #[inline]
     pub(crate) fn any(&self, field: FieldId, mut test: impl FnMut(Value<'_>) -> bool) -> Option<bool> {
         let slot = self.layout.slot(field);
-        match self.places.get(usize::from(slot)) {
+        match self.layout.spots.get(usize::from(slot)) {
             // Most of what is asked for is text, or is not there.
-            Some(place) if place.form == Form::Text => Some(test(Value::Str(place.text(&self.line)))),
-            Some(place) if place.form == Form::List => {
+            Some(spot) if spot.form == Form::Text => {
+                Some(test(Value::Str(self.place(spot).text(&self.line))))
+            }
+            Some(spot) if spot.form == Form::List => {
                 let mut is_present = false;
-                let holds = place.any_element(&self.line, |value| {
+                let holds = self.place(spot).any_element(&self.line, |value| {
                     is_present = true;
                     test(value)
                 });
@@ -268,14 +278,13 @@ impl Values {
     /// Reads something of all memory that they take, so that it is near; what is returned means nothing.
     pub(crate) fn read_through(&self) -> usize {
         let line = self.line.as_bytes().iter().step_by(64).fold(0, |sum, byte| sum ^ usize::from(*byte));
-        let places = self.places.iter().step_by(64 / size_of::<Place>());
-        places.fold(line, |sum, place| sum ^ place.start as usize)
+        self.marks.iter().step_by(64 / size_of::<u32>()).fold(line, |sum, mark| sum ^ *mark as usize)
     }
 
-    /// Returns which field each place is of, and the places; `None` if the values stand nowhere.
-    pub(super) fn places(&self) -> Option<(&Layout, &[Place])> {
-        let stands = |place: &Place| place.form != Form::Made;
-        self.places.first().is_none_or(stands).then_some((&self.layout, &self.places))
+    /// Returns the layout, and the marks of the line; `None` if the values stand nowhere.
+    pub(super) fn marks(&self) -> Option<(&Layout, &[u32])> {
+        let stands = |spot: &Spot| spot.form != Form::Made;
+        self.layout.spots.first().is_none_or(stands).then_some((&self.layout, &self.marks))
     }
 
     /// Returns the fields that have a value, in order.
@@ -284,32 +293,32 @@ impl Values {
         slots.filter(|(_, slot)| **slot != NOWHERE).map(|(field, _)| FieldId(field as u32))
     }
 
-    /// Returns about how many bytes they take with their line, made ones as if they were.
+    /// Returns about how many bytes they take with their line and layout, made ones as if they were.
     pub(crate) fn weight(&self) -> usize {
-        let text = |place: &Place| (place.end - place.start) as usize;
-        let made = |place: &Place| match place.form {
-            Form::Escaped => text(place),
-            Form::List | Form::DoubtfulList => {
-                text(place) + place.elements(&self.line).count() * (size_of::<Scalar>() + 16)
-            }
-            _ => 0,
+        let Layout { slots, spots, several, .. } = &*self.layout;
+        let made = |spot: &Spot| {
+            let place = self.place(spot);
+            let elements = match spot.form {
+                Form::List | Form::DoubtfulList => place.elements(&self.line).count(),
+                _ => 0,
+            };
+            place.text(&self.line).len() + elements * (size_of::<Scalar>() + 16)
         };
-        let of_several = self.layout.several.iter().map(|places| places.len()).sum::<usize>();
+        let of_several = several.iter().map(|spots| spots.len()).sum::<usize>();
         self.line.len()
-            + size_of_val(&*self.places)
-            + size_of_val(&*self.layout.slots)
+            + size_of_val(&*self.marks)
+            + size_of_val(&**slots)
+            + size_of_val(&**spots)
             + of_several * (size_of::<Scalar>() + 16)
-            + self.places.iter().map(made).sum::<usize>()
+            + spots.iter().filter(|spot| spot.form.is_made()).map(made).sum::<usize>()
     }
 
     /// Returns what is made of a field, which is made now if it was not yet.
     #[inline(never)]
     fn read_made(&self, slot: u16) -> Value<'_> {
         let made = self.made.get_or_init(|| {
-            let is_made = |place: &Place| {
-                matches!(place.form, Form::Escaped | Form::List | Form::DoubtfulList | Form::Made)
-            };
-            let single = (0..).zip(&self.places).filter(|(_, place)| is_made(place)).map(|(slot, _)| slot);
+            let spots = (0..).zip(&self.layout.spots);
+            let single = spots.filter(|(_, spot)| spot.form.is_made()).map(|(slot, _)| slot);
             let several = (SEVERAL..).zip(&self.layout.several).map(|(slot, _)| slot);
             single.chain(several).map(|slot| (slot, OnceLock::new())).collect()
         });
@@ -321,13 +330,13 @@ impl Values {
     }
 
     fn make(&self, slot: u16) -> Made {
-        let places = match slot & SEVERAL {
+        let spots = match slot & SEVERAL {
             0 => std::slice::from_ref(&slot),
             _ => self.layout.several(slot),
         };
         let mut scalars = Vec::new();
-        for place in places.iter().filter_map(|place| self.places.get(usize::from(*place))) {
-            place.read(&self.line, &mut scalars);
+        for spot in spots.iter().filter_map(|spot| self.layout.spots.get(usize::from(*spot))) {
+            self.place(spot).read(&self.line, &mut scalars);
         }
         match <[Scalar; 1]>::try_from(scalars) {
             Ok([scalar]) => Made::One(scalar),
@@ -346,17 +355,17 @@ pub(crate) struct Reused {
     last: usize,
 }
 
-/// How large the memory of a line or of its places may be, in bytes, to be used for the next.
+/// How large the memory of a line and its marks may be, in bytes, to be used for the next.
 const MAX_REUSED: usize = 64 << 10;
 
 impl Reused {
     /// Takes values as [`Values::renew`] does.
-    pub(crate) fn at(&mut self, line: &str, layout: &Arc<Layout>, places: &mut Vec<Place>) -> Arc<Values> {
+    pub(crate) fn at(&mut self, line: &str, layout: &Arc<Layout>, marks: &[u32]) -> Arc<Values> {
         let is_own = |own: &Arc<Values>| Arc::ptr_eq(&own.layout, layout);
         let own = (0..self.values.len()).find(|at| *at != self.last && is_own(&self.values[*at]));
         self.last = own.unwrap_or((self.last + 1) % self.values.len());
         let values = &mut self.values[self.last];
-        Values::renew(values, line, layout, places);
+        Values::renew(values, line, layout, marks);
         Arc::clone(values)
     }
 }

@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 
 use super::problem::LineError;
 pub use super::shape::{Found, Wanted};
-use super::shape::{Role, decode_by_places};
+use super::shape::{Role, decode_by_steps};
 use crate::observation::{Document, Values};
 use crate::timestamp::{self, TimestampError};
 
@@ -59,7 +59,7 @@ pub fn decode(
     found: &mut Found,
 ) -> Result<Result<Document, NotEvaluated>, LineError> {
     (found.time, found.tick, found.kind) = (None, None, None);
-    let values = match decode_by_places(line, wanted, found) {
+    let values = match decode_by_steps(line, wanted, found) {
         Some(values) => values,
         None => Arc::new(decode_by_serde(line, wanted, found)?),
     };

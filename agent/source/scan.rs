@@ -1,23 +1,24 @@
-//! One pass over a line of JSON, which checks it and notes where each wanted value lies.
+//! One pass over a line of JSON, which checks it and notes by which steps: where each wanted value lies follows from these.
 //!
 //! It takes what nearly all lines are, and leaves the rest to serde_json: what is no JSON, escapes in keys, objects
 //! and arrays in each other more than 32 deep. So it need not say what is wrong with a line, and may refuse one that
 //! is right; what it accepts, serde_json accepts.
 //!
 //! Lines of one producer differ in their values, hardly in what stands between them, which is compared as a whole with
-//! what came before ([`skeleton`]). Values are passed over sixteen bytes at once ([`text`]).
+//! what came before ([`skeleton`]). Values are passed over sixteen bytes at once ([`text`]). What is wanted of a line is
+//! found out once for all lines of the same steps ([`steps`]).
 
 mod skeleton;
+mod steps;
 mod text;
 
 use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use crate::observation::{Form, Place};
-use skeleton::{
-    After, BEGINNING, COMMA, Inner, NOT_WANTED, Next, Open, Skeletons, Then, begins_bare, gather,
-};
+use crate::observation::Form;
+use skeleton::{After, BEGINNING, Inner, NOT_WANTED, Next, Open, Skeletons, Then, begins_bare};
+pub(super) use steps::Step;
 use text::Text;
 
 /// How deep objects and arrays may lie in each other.
@@ -29,18 +30,6 @@ pub(super) struct Paths {
     /// The root is the first.
     nodes: Vec<Node>,
     skeletons: Skeletons,
-    lists: Lists,
-}
-
-/// Arrays that are open and whose values are wanted.
-type Lists = Vec<OpenList>;
-
-#[derive(Clone, Copy, Debug)]
-struct OpenList {
-    start: u32,
-    /// How many places there were before.
-    first: usize,
-    is_mixed: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -56,7 +45,7 @@ struct Node {
 
 impl Default for Paths {
     fn default() -> Self {
-        Paths { nodes: vec![Node::default()], skeletons: Skeletons::default(), lists: Vec::new() }
+        Paths { nodes: vec![Node::default()], skeletons: Skeletons::default() }
     }
 }
 
@@ -111,20 +100,24 @@ impl Paths {
         descend(&self.nodes, node, key)
     }
 
-    /// Appends where the wanted values of `line`, an object of less than 4 GiB, lie, in their order; `None` where
-    /// serde_json must decide. What is returned is whether some of them have to be looked at
-    /// ([`Place::is_readable`]).
-    pub(super) fn scan(&mut self, line: &str, found: &mut Vec<Place>) -> Option<bool> {
-        self.lists.clear();
+    /// Makes `steps` those by which `line`, an object of less than 4 GiB, is passed over; `None` where serde_json must
+    /// decide. What is returned is whether some of its values have to be looked at
+    /// ([`Place::is_readable`](crate::observation::Place::is_readable)).
+    pub(super) fn scan(&mut self, line: &str, steps: &mut Vec<Step>) -> Option<bool> {
+        steps.clear();
         let mut scan = Scan {
             text: Text::new(line.as_bytes()),
             line,
             nodes: &self.nodes,
             skeletons: &mut self.skeletons,
-            found,
-            lists: &mut self.lists,
+            steps,
         };
         scan.line().map(|()| scan.text.is_doubtful)
+    }
+
+    /// Returns how often everything was forgotten; steps noted before mean nothing then.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.skeletons.forgotten
     }
 }
 
@@ -144,8 +137,7 @@ struct Scan<'s> {
     line: &'s str,
     nodes: &'s [Node],
     skeletons: &'s mut Skeletons,
-    found: &'s mut Vec<Place>,
-    lists: &'s mut Lists,
+    steps: &'s mut Vec<Step>,
 }
 
 /// A stretch that is to be passed over for the first time.
@@ -173,35 +165,23 @@ impl Scan<'_> {
                     (number, self.skeletons.stretch(number))
                 }
             };
-            if stretch.has_inner {
-                match stretch.has_lists {
-                    false => self.found.extend(stretch.places.iter().map(|place| place.moved(at as u32))),
-                    true => {
-                        note_lists(&stretch.inner, at as u32, self.lists, self.found, self.text.is_doubtful)
-                    }
-                }
-            }
+            self.steps.push(Step::new(number, at));
             let start = at + stretch.length as usize;
             let usual = match stretch.next {
-                Next::Text => text::plain(bytes, start).map(|end| (Form::Text, end, end + 1)),
-                Next::Bare => text::whole_number(bytes, start).map(|end| (Form::Integer, end, end)),
+                Next::Text => text::plain(bytes, start).map(|end| end + 1),
+                Next::Bare => text::whole_number(bytes, start),
                 Next::End => return Some(()),
             };
-            let (wanted, then) = (stretch.wanted, stretch.then);
+            let then = stretch.then;
             let before = previous;
             (previous, likely) = (number, stretch.likely);
             at = match usual {
-                Some((form, end, behind)) => {
-                    if wanted != NOT_WANTED {
-                        self.found.push(Place { node: wanted, start: start as u32, end: end as u32, form });
-                    }
-                    behind
-                }
+                Some(behind) => behind,
                 None => self.value(number, start)?,
             };
             match then {
                 Then::Go => {}
-                Then::Texts => at = self.further_texts(at, wanted),
+                Then::Texts => at = self.further_texts(at),
                 Then::Watch => {
                     self.watch(before, number, start..at)?;
                     likely = self.skeletons.likely(number);
@@ -230,16 +210,15 @@ impl Scan<'_> {
     #[inline(never)]
     fn value(&mut self, stretch: u32, start: usize) -> Option<usize> {
         let stretch = self.skeletons.stretch(stretch);
-        let (form, end, behind) = self.text.value(start, stretch.next == Next::Text)?;
-        if let Some(form) = form {
-            // Nobody will look at it, but serde_json would.
-            if stretch.is_passed && matches!(form, Form::Escaped | Form::Number) {
-                return None;
-            }
-            if stretch.wanted != NOT_WANTED {
-                let (start, end) = (start as u32, end as u32);
-                self.found.push(Place { node: stretch.wanted, start, end, form });
-            }
+        let (form, behind) = self.text.value(start, stretch.next == Next::Text)?;
+        // Nobody will look at it, but serde_json would.
+        if stretch.is_passed && matches!(form, Some(Form::Escaped | Form::Number)) {
+            return None;
+        }
+        if stretch.wanted != NOT_WANTED
+            && let Some(step) = self.steps.last_mut()
+        {
+            step.set_form(form);
         }
         Some(behind)
     }
@@ -262,17 +241,10 @@ impl Scan<'_> {
     /// Passes over what follows a text of an array, from `at` on, as long as it is nothing but a comma and a text without
     /// escapes. Returns where something else follows.
     #[inline(never)]
-    fn further_texts(&mut self, mut at: usize, wanted: u32) -> usize {
+    fn further_texts(&mut self, mut at: usize) -> usize {
         let bytes = self.text.bytes;
-        while bytes.get(at..).and_then(<[u8]>::first_chunk) == Some(COMMA)
-            && let start = at + COMMA.len()
-            && let Some(end) = text::plain(bytes, start)
-        {
-            if wanted != NOT_WANTED {
-                let (start, end) = (start as u32, end as u32);
-                self.found.push(Place { node: wanted, start, end, form: Form::Text });
-            }
-            at = end + 1;
+        while let Some((_, behind)) = text::further(bytes, at) {
+            at = behind;
         }
         at
     }
@@ -338,11 +310,11 @@ impl Scan<'_> {
             unknown.inner.push(Inner::Mixed);
         }
         if let Some(object) = node.and_then(|node| self.nodes[node as usize].object).filter(|_| !array) {
-            let at = (self.text.at - start) as u32;
-            unknown.inner.push(Inner::Place(Place { node: object, start: at, end: at, form: Form::Text }));
+            let at = within(start, self.text.at)?;
+            unknown.inner.push(Inner::Value { node: object, start: at, end: at, form: Form::Text });
         }
         if array && self.wanted(node).is_some() {
-            unknown.inner.push(Inner::Opens((self.text.at - start) as u32));
+            unknown.inner.push(Inner::Opens(within(start, self.text.at)?));
         }
         self.text.take(bracket)?;
         if unknown.open.len() == MAX_DEPTH {
@@ -356,8 +328,8 @@ impl Scan<'_> {
             (false, _) => {
                 let (key, before) = self.key(node)?;
                 if let Some(node) = node.and_then(|node| self.nodes[node as usize].first_key) {
-                    let [start, end] = [key.start, key.end].map(|at| (at - start) as u32);
-                    unknown.inner.push(Inner::Place(Place { node, start, end, form: Form::Text }));
+                    let (start, end) = (within(start, key.start)?, within(start, key.end)?);
+                    unknown.inner.push(Inner::Value { node, start, end, form: Form::Text });
                 }
                 Some(before)
             }
@@ -377,7 +349,7 @@ impl Scan<'_> {
                 }
                 (true, b']') => {
                     if let Some(node) = self.wanted(node) {
-                        unknown.inner.push(Inner::Closes((self.text.at - start) as u32, node));
+                        unknown.inner.push(Inner::Closes(within(start, self.text.at)?, node));
                     }
                 }
                 (false, b'}') => {}
@@ -414,22 +386,7 @@ enum Before {
     End,
 }
 
-/// Notes the places of a stretch in which arrays begin or end.
-#[inline(never)]
-fn note_lists(inner: &[Inner], start: u32, lists: &mut Lists, found: &mut Vec<Place>, is_doubtful: bool) {
-    for own in inner {
-        match *own {
-            Inner::Place(place) => found.push(place.moved(start)),
-            Inner::Opens(at) => {
-                lists.push(OpenList { start: start + at, first: found.len(), is_mixed: false });
-            }
-            Inner::Mixed => lists.iter_mut().for_each(|list| list.is_mixed = true),
-            Inner::Closes(at, node) => {
-                let Some(list) = lists.pop() else { continue };
-                if !list.is_mixed {
-                    gather(found, list.first, node, list.start..start + at, is_doubtful);
-                }
-            }
-        }
-    }
+/// Returns how far a place is behind the beginning of a stretch, unless that is too long to be kept.
+fn within(start: usize, at: usize) -> Option<i16> {
+    i16::try_from(at - start).ok()
 }

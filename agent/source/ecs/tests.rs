@@ -253,6 +253,40 @@ fn deep_nesting_does_not_overflow_the_stack() {
     assert_eq!(fields_of(&format!(r#""{dotted}":1,"score":1"#)), ["score 1"]);
 }
 
+#[test]
+fn how_many_texts_a_list_has_is_seen_where_lines_are_alike_but_for_that() {
+    let mut lists = [
+        r#"["a"]"#,
+        r#"["a","b"]"#,
+        r#"["a","b","c"]"#,
+        r#"[null,"a"]"#,
+        r#"[null,"a","b"]"#,
+        r#"[null,"a","b","c","d"]"#,
+        r#"["a","\n","b","c"]"#,
+        r#"["a","b","\n","c"]"#,
+        r#"[{"x":1},"a"]"#,
+        r#"[{"x":1},"a","b"]"#,
+        r#"[{"x":1},"a","b","c","d"]"#,
+        r#"[["a","b"],"c","d","e"]"#,
+        r#"["a",["b","c","d"],{"x":["y","z"]},"e","f","g"]"#,
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    // More than lines of one shape have.
+    for one in ["7", "\"\\n\"", "{\"x\":7}", "\"a\""] {
+        lists.push(format!("[{}]", vec![one; 1000].join(",")));
+    }
+    let mut wanted = recording();
+    // Often enough that what comes again is passed over at one stroke.
+    for turn in 0..100 {
+        for list in &lists {
+            let line = format!(r#"{{"@timestamp":{TIME},"process":{{"args":{list},"pid":{turn}}}}}"#);
+            assert!(decode_by_steps(&line, &mut wanted, &mut Found::default()).is_some(), "{line}");
+            agree(&line, &mut wanted).unwrap();
+        }
+    }
+}
+
 /// A document as a list of entries, so that it can be written with or without dots.
 #[derive(Clone, Debug)]
 enum Json {
@@ -433,7 +467,7 @@ fn fragment() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A time as documents have it that are read by places.
+/// A time as documents have it that are read by steps.
 const TIME: &str = r#""2026-11-24T08:00:00Z""#;
 
 /// A text of fragments, and lines of which it is a part.
@@ -448,7 +482,7 @@ fn lines_of(fragments: &[String], picks: &[prop::sample::Index]) -> [String; 3] 
 /// What one pass takes, serde_json takes too, and finds the same in it.
 fn agree(line: &str, wanted: &mut Wanted) -> Result<(), TestCaseError> {
     let mut found = Found::default();
-    let Some(values) = decode_by_places(line, wanted, &mut found) else { return Ok(()) };
+    let Some(values) = decode_by_steps(line, wanted, &mut found) else { return Ok(()) };
     let mut other = Found::default();
     let expected = decode_by_serde(line, wanted, &mut other)
         .map_err(|error| TestCaseError::fail(format!("{line}: {error}")))?;
@@ -460,7 +494,7 @@ fn agree(line: &str, wanted: &mut Wanted) -> Result<(), TestCaseError> {
     }
     // In the memory of another one.
     let (mut excerpt, before) = (Excerpt::default(), "{\"a\":[\"\\n\",7],\"b\":\"x\"}");
-    let before = decode_by_places(before, wanted, &mut Found::default());
+    let before = decode_by_steps(before, wanted, &mut Found::default());
     let mut texts = Texts::default();
     before.into_iter().for_each(|before| _ = excerpt.renew(&before, &EVERY_OTHER, &mut texts));
     if !excerpt.renew(&values, &EVERY_OTHER, &mut texts) {
@@ -527,7 +561,7 @@ proptest! {
 
     /// What one pass takes, serde_json takes too, and finds the same in it.
     #[test]
-    fn places_and_serde_agree(
+    fn steps_and_serde_agree(
         fragments in prop::collection::vec(fragment(), 1..24),
         lines in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..40), 1..4),
     ) {
@@ -541,7 +575,7 @@ proptest! {
 
     /// The same where lines come again and again and little in them changes, which is then compared at one stroke.
     #[test]
-    fn places_and_serde_agree_on_what_comes_again(
+    fn steps_and_serde_agree_on_what_comes_again(
         documents in prop::collection::vec(prop::collection::vec(("[abc]|event|process", json()), 1..6), 1..4),
         order in prop::collection::vec((any::<prop::sample::Index>(), 1..120usize), 1..6),
     ) {

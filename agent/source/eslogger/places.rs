@@ -1,11 +1,11 @@
-//! Reads a message from the places of its values, as [`scan`](super::super::scan) has found them in its line.
+//! Reads a message from the marks of its line, as [`scan`](super::super::scan) has found them.
 //!
 //! What is not as it should be is left to serde, which says what is wrong with it. It is not as strict: what is `null`, or
 //! an object without anything that is read where one should be, is as if it were not there.
 
 use std::borrow::Cow;
 
-use crate::observation::{Exec, Form, Image, ImageId, Message, MessageEvent, Place, Token};
+use crate::observation::{Exec, Form, Image, ImageId, Message, MessageEvent, Place, Spot, Token};
 use crate::source::scan::Paths;
 use crate::timestamp::Day;
 
@@ -13,8 +13,13 @@ use crate::timestamp::Day;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source) struct Slot(u16);
 
-/// Where a message's values stand among a line's places: for each slot one more than its place, else 0.
-pub(in crate::source) type Slots = Box<[u16]>;
+/// Where the values of messages that are alike stand.
+#[derive(Clone, Debug)]
+pub(in crate::source) struct Slots {
+    /// For each slot one more than its spot's number, else 0.
+    numbers: Box<[u16]>,
+    spots: Box<[Spot]>,
+}
 
 const TOP: &[&str] = &[
     "time",
@@ -122,19 +127,21 @@ pub(in crate::source) fn want(paths: &mut Paths, environment: bool, mut note: im
     note(paths.want_first_key("event"), Slot(KIND as u16));
 }
 
-/// Returns where the values of a message stand, by the slot of each place; `None` where this is no message, or one for
+/// Returns where the values of a message stand, by the slots that they are of; `None` where this is no message, or one for
 /// serde.
-pub(in crate::source) fn slots(places: impl Iterator<Item = Option<Slot>>) -> Option<Slots> {
-    let mut slots = vec![0; IMAGES + IMAGE_PATHS.len() * IMAGE_SLOTS];
-    for (at, slot) in (1..u16::MAX).zip(places) {
+pub(in crate::source) fn slots(values: impl Iterator<Item = (Option<Slot>, Spot)>) -> Option<Slots> {
+    let mut numbers = vec![0; IMAGES + IMAGE_PATHS.len() * IMAGE_SLOTS];
+    let mut spots = Vec::new();
+    for (slot, spot) in values {
         let Some(Slot(slot)) = slot else { continue };
-        let own = &mut slots[usize::from(slot)];
+        spots.push(spot);
+        let own = &mut numbers[usize::from(slot)];
         if usize::from(slot) == WRONG || *own != 0 {
             return None;
         }
-        *own = at;
+        *own = u16::try_from(spots.len()).ok()?;
     }
-    (slots[TIME] != 0 && slots[KIND] != 0).then(|| slots.into())
+    (numbers[TIME] != 0 && numbers[KIND] != 0).then(|| Slots { numbers: numbers.into(), spots: spots.into() })
 }
 
 /// Returns whether a slot is of a key that no ECS document has.
@@ -166,21 +173,16 @@ enum EventNumbers {
 /// Reads a message; `None` where serde has to say what is wrong with it.
 pub(in crate::source) fn read<'a>(
     line: &'a str,
-    places: &[Place],
+    marks: &[u32],
     slots: &Slots,
     day: &mut Day,
 ) -> Option<Message<'a>> {
-    message(line, places, slots, &numbers(line, places, slots, day)?)
+    message(line, marks, slots, &numbers(line, marks, slots, day)?)
 }
 
 /// Reads what of a message is no text; `None` where serde has to say what is wrong with it.
-pub(in crate::source) fn numbers(
-    line: &str,
-    places: &[Place],
-    slots: &Slots,
-    day: &mut Day,
-) -> Option<Numbers> {
-    let read = Read { line, places, slots };
+pub(in crate::source) fn numbers(line: &str, marks: &[u32], slots: &Slots, day: &mut Day) -> Option<Numbers> {
+    let read = Read { line, marks, slots };
     let event = match &*read.text(KIND)?? {
         "exec" => EventNumbers::Exec { target: read.bare(TARGET, day)?, cpu_type: read.number(CPU_TYPE)? },
         "fork" => EventNumbers::Fork { child: read.bare(CHILD, day)? },
@@ -206,11 +208,11 @@ pub(in crate::source) fn numbers(
 /// Reads a message of which the numbers were read; `None` where serde has to say what is wrong with it.
 pub(in crate::source) fn message<'a>(
     line: &'a str,
-    places: &[Place],
+    marks: &[u32],
     slots: &Slots,
     numbers: &Numbers,
 ) -> Option<Message<'a>> {
-    let read = Read { line, places, slots };
+    let read = Read { line, marks, slots };
     let event = match &numbers.event {
         EventNumbers::Exec { target, cpu_type } => MessageEvent::Exec(Box::new(Exec {
             target: read.image(TARGET, target)?,
@@ -237,11 +239,11 @@ pub(in crate::source) fn message<'a>(
     })
 }
 
-/// A message's places. What is read is `None` where it is not as it should be, and in that `None` where there is nothing.
+/// A message's line and marks. What is read is `None` where it is not as it should be, and in that `None` where there is nothing.
 struct Read<'a, 's> {
     line: &'a str,
-    places: &'s [Place],
-    slots: &'s [u16],
+    marks: &'s [u32],
+    slots: &'s Slots,
 }
 
 impl<'a> Read<'a, '_> {
@@ -284,7 +286,7 @@ impl<'a> Read<'a, '_> {
     /// Whether there is anything of an image.
     fn has_image(&self, number: usize) -> bool {
         let first = IMAGES + number * IMAGE_SLOTS;
-        self.slots[first..first + IMAGE_SLOTS].iter().any(|slot| *slot != 0)
+        self.slots.numbers[first..first + IMAGE_SLOTS].iter().any(|slot| *slot != 0)
     }
 
     fn token(&self, first: usize) -> Option<Option<Token>> {
@@ -299,7 +301,7 @@ impl<'a> Read<'a, '_> {
                     return None;
                 }
             }
-            None if self.slots[first + 1..first + TOKEN_SLOTS].iter().all(|slot| *slot == 0) => {
+            None if self.slots.numbers[first + 1..first + TOKEN_SLOTS].iter().all(|slot| *slot == 0) => {
                 return Some(None);
             }
             None => {
@@ -315,7 +317,8 @@ impl<'a> Read<'a, '_> {
     /// The image that a token names: of its other members nothing is read but whether they are right.
     fn image_id(&self, first: usize) -> Option<Option<ImageId>> {
         let members = first + 1..first + TOKEN_SLOTS;
-        if self.slots[first] != 0 || self.slots[members.clone()].iter().all(|slot| *slot == 0) {
+        if self.slots.numbers[first] != 0 || self.slots.numbers[members.clone()].iter().all(|slot| *slot == 0)
+        {
             return Some(self.token(first)?.map(|token| token.image()));
         }
         members.clone().all(|slot| self.is_u32(slot)).then_some(())?;
@@ -329,12 +332,16 @@ impl<'a> Read<'a, '_> {
         place.form == Form::Integer && (is_short || u32::try_from(place.integer(self.line)).is_ok())
     }
 
-    fn place(&self, slot: usize) -> Option<&Place> {
-        self.places.get(usize::from(self.slots[slot].checked_sub(1)?))
+    fn place(&self, slot: usize) -> Option<Place> {
+        Some(self.spot(slot)?.place(self.marks))
+    }
+
+    fn spot(&self, slot: usize) -> Option<&Spot> {
+        self.slots.spots.get(usize::from(self.slots.numbers[slot].checked_sub(1)?))
     }
 
     fn text(&self, slot: usize) -> Option<Option<Cow<'a, str>>> {
-        self.place(slot).map(|place| self.text_at(place)).map_or(Some(None), |text| text.map(Some))
+        self.place(slot).map(|place| self.text_at(&place)).map_or(Some(None), |text| text.map(Some))
     }
 
     fn text_at(&self, place: &Place) -> Option<Cow<'a, str>> {
@@ -366,7 +373,7 @@ impl<'a> Read<'a, '_> {
                 _ => {
                     let before = self.line.get(..(list.start as usize).checked_sub(1)?)?;
                     let is_array = before.trim_ascii_end().ends_with('[');
-                    is_array.then(|| self.text_at(list).map(|text| vec![text]))?
+                    is_array.then(|| self.text_at(&list).map(|text| vec![text]))?
                 }
             },
         }
@@ -386,7 +393,7 @@ impl<'a> Read<'a, '_> {
     }
 
     fn boolean(&self, slot: usize) -> Option<bool> {
-        match self.place(slot).map(|place| place.form) {
+        match self.spot(slot).map(|spot| spot.form) {
             None => Some(false),
             Some(Form::Boolean(value)) => Some(value),
             Some(_) => None,

@@ -8,12 +8,10 @@
 //! follows it; so what is the same in most of a producer's lines is compared at one stroke, and what a line is about
 //! (its action, its category) says early what the rest of it will be.
 
-use std::ops::Range;
-
 use rustc_hash::FxHashMap;
 use wide::u8x16;
 
-use crate::observation::{Form, Place};
+use crate::observation::Form;
 
 /// How many stretches are kept, and how long one may be. They come from whoever made the line.
 const MAX_STRETCHES: usize = 2048;
@@ -81,12 +79,12 @@ pub(super) enum Then {
 /// What is wanted of a stretch itself. Places count from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inner {
-    /// A key, an object's bracket, or a value that is always the same.
-    Place(Place),
+    /// A key, an object's bracket, or a value that is always the same, and its node.
+    Value { node: u32, start: i16, end: i16, form: Form },
     /// An array of a wanted node begins: its bracket's place.
-    Opens(u32),
+    Opens(i16),
     /// It ends: the place behind its bracket, and the wanted node.
-    Closes(u32, u32),
+    Closes(i16, u32),
     /// There is an object in all arrays that are open, which are then no lists.
     Mixed,
 }
@@ -108,15 +106,10 @@ pub(super) struct Stretch {
     pub(super) next: Next,
     /// Whether there is more than its first bytes.
     is_long: bool,
-    /// Whether something is wanted of the stretch itself, and whether an array of that begins or ends elsewhere.
-    pub(super) has_inner: bool,
-    pub(super) has_lists: bool,
     pub(super) then: Then,
     text: Box<[u8]>,
     /// What is wanted of it, in its order.
     pub(super) inner: Box<[Inner]>,
-    /// The same, where it is only places.
-    pub(super) places: Box<[Place]>,
     /// What is open behind it.
     open: u32,
     /// What came after it, the most likely first.
@@ -140,6 +133,8 @@ struct Counted {
 /// The stretches that came by.
 #[derive(Clone, Debug)]
 pub(super) struct Skeletons {
+    /// How often everything was forgotten: the numbers of stretches meant others before.
+    pub(super) forgotten: u64,
     /// The first stands for the beginning of a line.
     stretches: Vec<Stretch>,
     numbers: FxHashMap<(u32, Box<[u8]>), u32>,
@@ -154,6 +149,7 @@ pub(super) const BEGINNING: u32 = 0;
 impl Default for Skeletons {
     fn default() -> Self {
         Skeletons {
+            forgotten: 0,
             stretches: vec![Stretch::new(b"", Next::Bare, None, &[], 0)],
             numbers: FxHashMap::default(),
             open: vec![Box::default()],
@@ -212,7 +208,7 @@ impl Skeletons {
             return false;
         }
         if self.stretches.len() == MAX_STRETCHES {
-            *self = Skeletons::default();
+            *self = Skeletons { forgotten: self.forgotten + 1, ..Skeletons::default() };
             return false;
         }
         let before = self.stretch(previous).open;
@@ -302,16 +298,16 @@ impl Skeletons {
         let (mut last, mut value) = (number, Some(value));
         while let Some(own) = value.take() {
             let (stretch, next) = (self.stretch(last), self.stretch(own.next));
-            let start = text.len() as u32;
-            let end = start + own.value.len() as u32;
+            let start = text.len() as i16;
+            let end = start + own.value.len() as i16;
             if text.len() + own.value.len() + next.text.len() > MAX_LENGTH {
                 break;
             }
             if let (node, Some(form)) = (stretch.wanted, own.form)
                 && node != NOT_WANTED
             {
-                let quote = u32::from(stretch.next == Next::Text);
-                inner.push(Inner::Place(Place { node, start, end: end - quote, form }));
+                let quote = i16::from(stretch.next == Next::Text);
+                inner.push(Inner::Value { node, start, end: end - quote, form });
             }
             text.extend_from_slice(&own.value);
             text.extend_from_slice(&next.text);
@@ -335,7 +331,7 @@ impl Skeletons {
             then: stretch.then,
             is_passed: stretch.is_passed,
             wanted: stretch.wanted,
-            ..Stretch::new(&text, stretch.next, None, &settled(inner), stretch.open)
+            ..Stretch::new(&text, stretch.next, None, &inner, stretch.open)
         };
         Some(self.add(before, longer))
     }
@@ -343,49 +339,16 @@ impl Skeletons {
 
 impl Inner {
     /// Returns the same, `by` bytes further on.
-    fn moved(self, by: u32) -> Self {
+    fn moved(self, by: i16) -> Self {
         match self {
-            Inner::Place(place) => Inner::Place(place.moved(by)),
+            Inner::Value { node, start, end, form } => {
+                Inner::Value { node, start: start + by, end: end + by, form }
+            }
             Inner::Opens(at) => Inner::Opens(at + by),
             Inner::Closes(at, node) => Inner::Closes(at + by, node),
             Inner::Mixed => Inner::Mixed,
         }
     }
-}
-
-/// Puts together each list that begins and ends in a stretch.
-fn settled(inner: Vec<Inner>) -> Vec<Inner> {
-    let mut settled: Vec<Inner> = Vec::new();
-    for own in inner {
-        let opens = settled.iter().rposition(|own| !matches!(own, Inner::Place(_)));
-        match (own, opens.map(|at| (at, settled[at]))) {
-            (Inner::Closes(end, node), Some((at, Inner::Opens(begin)))) => {
-                let place = |own: &Inner| match own {
-                    Inner::Place(place) => Some(*place),
-                    _ => None,
-                };
-                let mut places: Vec<Place> = settled[at..].iter().filter_map(place).collect();
-                gather(&mut places, 0, node, begin..end, false);
-                settled.truncate(at);
-                settled.extend(places.into_iter().map(Inner::Place));
-            }
-            _ => settled.push(own),
-        }
-    }
-    settled
-}
-
-/// Makes one place of those of a list, from `first` on, if there are several; `is_doubtful` is whether some may have escapes
-/// or be numbers beyond every range.
-pub(super) fn gather(places: &mut Vec<Place>, first: usize, node: u32, list: Range<u32>, is_doubtful: bool) {
-    let own = &places[first..];
-    if own.len() < 2 {
-        return;
-    }
-    let is_plain = |place: &Place| !matches!(place.form, Form::Escaped | Form::Number | Form::DoubtfulList);
-    let form = if !is_doubtful || own.iter().all(is_plain) { Form::List } else { Form::DoubtfulList };
-    places.truncate(first);
-    places.push(Place { node, start: list.start, end: list.end, form });
 }
 
 impl Stretch {
@@ -394,11 +357,6 @@ impl Stretch {
         let (mut head, mut mask) = ([0; 16], [0; 16]);
         head[..length].copy_from_slice(&text[..length]);
         mask[..length].fill(u8::MAX);
-        let place = |own: &Inner| match own {
-            Inner::Place(place) => Some(*place),
-            _ => None,
-        };
-        let places: Box<[Place]> = inner.iter().filter_map(place).collect();
         Stretch {
             head: u8x16::new(head),
             mask: u8x16::new(mask),
@@ -408,12 +366,9 @@ impl Stretch {
             is_passed: false,
             next,
             is_long: text.len() > 16,
-            has_inner: !inner.is_empty(),
-            has_lists: places.len() < inner.len(),
             then: if next == Next::End { Then::Go } else { Then::Watch },
             text: text.into(),
             inner: inner.into(),
-            places,
             open,
             after: [NONE; TRIED],
             values: Vec::new(),

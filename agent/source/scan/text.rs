@@ -2,6 +2,7 @@
 
 use wide::u8x16;
 
+use super::skeleton::COMMA;
 use crate::observation::Form;
 
 /// A line, and how far it was read.
@@ -18,13 +19,13 @@ impl<'s> Text<'s> {
         Text { bytes, at: 0, is_doubtful: false }
     }
 
-    /// Passes over the value at `start`: text, whose first quotation mark is behind it, or none. Returns how it is
-    /// written, not at all for `null`, where it ends, and where what comes behind it begins.
+    /// Passes over the value at `start`: text, whose first quotation mark is before it, or none. Returns how it is
+    /// written, not at all for `null`, and where what comes behind it begins.
     #[inline(never)]
-    pub(super) fn value(&mut self, start: usize, is_text: bool) -> Option<(Option<Form>, usize, usize)> {
+    pub(super) fn value(&mut self, start: usize, is_text: bool) -> Option<(Option<Form>, usize)> {
         self.at = start;
-        let (form, quote) = if is_text { (Some(self.text()?), 1) } else { (self.bare()?, 0) };
-        Some((form, self.at - quote, self.at))
+        let form = if is_text { Some(self.text()?) } else { self.bare()? };
+        Some((form, self.at))
     }
 
     /// Passes over text, whose first quotation mark was taken, and the one that ends it.
@@ -157,6 +158,15 @@ pub(super) fn plain(bytes: &[u8], start: usize) -> Option<usize> {
     }
     let end = at + rest.iter().position(|byte| ends_plain(*byte))?;
     (bytes[end] == b'"').then_some(end)
+}
+
+/// Passes over a further text of an array, with nothing but a comma before it, and nothing in it that does not stand for
+/// itself. Returns where it begins, and where what comes behind it does.
+#[inline(always)]
+pub(super) fn further(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    bytes.get(at..)?.starts_with(COMMA).then_some(())?;
+    let start = at + COMMA.len();
+    Some((start, plain(bytes, start)? + 1))
 }
 
 fn ends_plain(byte: u8) -> bool {

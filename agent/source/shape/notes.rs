@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::places::{self, Numbers};
 use super::{Found, NotEvaluated, Shape, ShapeForm, Wanted, scan, take_roles};
-use crate::observation::{Document, Message, Place, Values};
+use crate::observation::{Document, Layout, Message, Values};
 
 /// How much memory is kept for the next lines, in bytes: for documents, and as much for the text of messages.
 const MAX_KEPT: usize = 1 << 20;
@@ -21,7 +21,7 @@ pub(in crate::source) struct Notes {
     documents: usize,
     values: Vec<Arc<Values>>,
     text: String,
-    places: Vec<Place>,
+    marks: Vec<u32>,
     shapes: Vec<Arc<Shape>>,
     messages: Vec<Numbers>,
 }
@@ -39,7 +39,7 @@ pub(in crate::source) enum Noted {
 #[derive(Debug)]
 pub(in crate::source) struct Note {
     line: Range<usize>,
-    places: Range<usize>,
+    marks: Range<usize>,
     shape: usize,
     message: usize,
 }
@@ -52,21 +52,20 @@ pub(in crate::source) fn note(
     found: &mut Found,
     notes: &mut Notes,
 ) -> Option<Noted> {
-    let is_doubtful = scan(line, wanted, found)?;
-    let shape = wanted.shape(&found.places)?;
+    let (shape, is_doubtful) = scan(line, wanted, found)?;
     match &shape.form {
-        ShapeForm::Document => {
-            take_roles(line, shape, found, is_doubtful)?;
+        ShapeForm::Document { layout, roles } => {
+            take_roles(line, layout, roles, found, is_doubtful)?;
             if let Some(kind) = found.kind {
                 return Some(Noted::Document(Err(kind)));
             }
             let (time, tick) = (found.time?, found.tick);
-            let values = notes.values(line, shape, &mut found.places);
+            let values = notes.values(line, layout, &found.marks);
             Some(Noted::Document(Ok(Document { time, tick, values })))
         }
         ShapeForm::Message(slots) => {
-            let numbers = places::numbers(line, &found.places, slots, &mut found.day)?;
-            Some(Noted::Message(notes.note(line, shape, &found.places, numbers)))
+            let numbers = places::numbers(line, &found.marks, slots, &mut found.day)?;
+            Some(Noted::Message(notes.note(line, shape, &found.marks, numbers)))
         }
         ShapeForm::Unclear => None,
     }
@@ -75,9 +74,9 @@ pub(in crate::source) fn note(
 impl Notes {
     /// Makes the message of a note, which must be one of these; `None` where serde_json must decide what it is.
     pub(in crate::source) fn message(&self, note: &Note) -> Option<Message<'_>> {
-        let places = &self.places[note.places.clone()];
+        let marks = &self.marks[note.marks.clone()];
         let ShapeForm::Message(slots) = &self.shapes[note.shape].form else { return None };
-        places::message(self.line(note), places, slots, &self.messages[note.message])
+        places::message(self.line(note), marks, slots, &self.messages[note.message])
     }
 
     /// Returns the line of a note.
@@ -87,34 +86,34 @@ impl Notes {
 
     /// Begins anew, with the memory of what was handed back.
     pub(in crate::source) fn clear(&mut self) {
-        if self.text.capacity() + self.places.capacity() * size_of::<Place>() > MAX_KEPT
+        if self.text.capacity() + self.marks.capacity() * size_of::<u32>() > MAX_KEPT
             || self.values.iter().map(|values| values.capacity()).sum::<usize>() > MAX_KEPT
         {
             *self = Notes::default();
         }
         self.documents = 0;
         self.text.clear();
-        self.places.clear();
+        self.marks.clear();
         self.shapes.clear();
         self.messages.clear();
     }
 
     /// Takes a document's values as [`Values::renew`] does.
-    fn values(&mut self, line: &str, shape: &Shape, places: &mut Vec<Place>) -> Arc<Values> {
+    fn values(&mut self, line: &str, layout: &Arc<Layout>, marks: &[u32]) -> Arc<Values> {
         if self.documents == self.values.len() {
             self.values.push(Arc::default());
         }
         let values = &mut self.values[self.documents];
         self.documents += 1;
-        Values::renew(values, line, &shape.layout, places);
+        Values::renew(values, line, layout, marks);
         Arc::clone(values)
     }
 
-    fn note(&mut self, line: &str, shape: &Arc<Shape>, places: &[Place], numbers: Numbers) -> Note {
+    fn note(&mut self, line: &str, shape: &Arc<Shape>, marks: &[u32], numbers: Numbers) -> Note {
         let known = self.shapes.iter().rposition(|known| Arc::ptr_eq(known, shape));
         let note = Note {
             line: self.text.len()..self.text.len() + line.len(),
-            places: self.places.len()..self.places.len() + places.len(),
+            marks: self.marks.len()..self.marks.len() + marks.len(),
             shape: known.unwrap_or(self.shapes.len()),
             message: self.messages.len(),
         };
@@ -122,7 +121,7 @@ impl Notes {
             self.shapes.push(Arc::clone(shape));
         }
         self.text.push_str(line);
-        self.places.extend_from_slice(places);
+        self.marks.extend_from_slice(marks);
         self.messages.push(numbers);
         note
     }
