@@ -426,6 +426,16 @@ impl Record for Event {
         schema::FIELDS.get(field.index()).is_some_and(|spec| spec.path.starts_with("event."))
     }
 
+    #[inline]
+    fn likeness(&self) -> Option<u64> {
+        Some(self.document.as_ref()?.values.layout_number())
+    }
+
+    fn is_shared(&self, field: FieldId) -> bool {
+        // What a document says itself, nothing else is asked for.
+        self.document.as_ref().is_some_and(|document| document.values.is_shared(field))
+    }
+
     fn weight(&self) -> usize {
         let process = |process: Option<&Rc<Process>>| process.map_or(0, |process| process.weight);
         size_of::<Inner>()

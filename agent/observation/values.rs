@@ -1,5 +1,6 @@
 //! The values of a document's wanted fields, read from its text when they are first asked for.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use eql::{FieldId, Scalar, Value};
@@ -23,6 +24,8 @@ pub struct Values {
 /// layouts.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
+    /// No other layout has it, nor will have.
+    number: u64,
     /// For each field, up to the last that has a value: its spot, or [`SEVERAL`] and an entry of `several`.
     slots: Box<[u16]>,
     spots: Box<[Spot]>,
@@ -37,6 +40,9 @@ impl PartialEq for Layout {
         self.slots == other.slots && self.spots == other.spots && self.several == other.several
     }
 }
+
+/// How many layouts there were.
+static LAYOUTS: AtomicU64 = AtomicU64::new(1);
 
 /// The slot of a field without a value.
 const NOWHERE: u16 = u16::MAX;
@@ -78,7 +84,8 @@ impl Layout {
             }
         }
         let several = several.into_iter().map(Box::from).collect();
-        Layout { slots: slots.into(), spots: spots.into(), several, chosen: Default::default() }
+        let number = LAYOUTS.fetch_add(1, Ordering::Relaxed);
+        Layout { number, slots: slots.into(), spots: spots.into(), several, chosen: Default::default() }
     }
 
     /// Returns all spots, in the order in which they were given.
@@ -270,9 +277,24 @@ impl Values {
         self.layout.has(field)
     }
 
-    /// Returns what tells its layout from others, as long as both are there.
-    pub(crate) fn layout_address(&self) -> usize {
-        Arc::as_ptr(&self.layout).addr()
+    /// Returns a number that no other layout has, nor will have.
+    #[inline]
+    pub(crate) fn layout_number(&self) -> u64 {
+        self.layout.number
+    }
+
+    /// Returns whether `field` has a value, and the same one in all documents of this layout: it is part of what these have in
+    /// common.
+    pub(crate) fn is_shared(&self, field: FieldId) -> bool {
+        let is_within = |spot: &Spot| spot.form != Form::Made && spot.start.mark == spot.end.mark;
+        match self.layout.slot(field) {
+            NOWHERE => false,
+            slot if slot & SEVERAL != 0 => {
+                let spots = self.layout.several(slot).iter();
+                spots.filter_map(|spot| self.layout.spots.get(usize::from(*spot))).all(is_within)
+            }
+            slot => self.layout.spots.get(usize::from(slot)).is_some_and(is_within),
+        }
     }
 
     /// Reads something of all memory that they take, so that it is near; what is returned means nothing.

@@ -415,7 +415,7 @@ impl Described {
     /// Returns the process, which is the same for all documents of one layout that say the same of it.
     fn get(&mut self, another: &DescribedProcess<'_>, texts: &mut Texts) -> Parent {
         let called = [&another.entity_id, &another.executable, &another.name].map(Option::as_deref);
-        let hash = FxBuildHasher.hash_one((another.pid, another.values.layout_address(), called));
+        let hash = FxBuildHasher.hash_one((another.pid, another.values.layout_number(), called));
         let [first, second] = &mut self.0[hash as usize % (MAX_DESCRIBED / 2)];
         let is_same = |own: &&Parent| own.process.is_described_by(another);
         if let Some(own) = first.as_ref().filter(is_same) {

@@ -33,6 +33,11 @@ pub(crate) trait Bits: AsRef<[Block]> + AsMut<[Block]> + Clone + Debug {
         self.as_mut().copy_from_slice(other.as_ref());
     }
 
+    /// Becomes the set of all numbers that there is room for.
+    fn fill(&mut self) {
+        self.as_mut().fill([u64::MAX; 4]);
+    }
+
     /// Takes out what another has.
     fn remove(&mut self, other: &Self) {
         for (own, other) in self.as_mut().iter_mut().zip(other.as_ref()) {

@@ -55,6 +55,21 @@ pub(crate) fn choose<R: Record>(alternatives: &[&Alternative], shares: &Shares) 
         .iter()
         .map(|own| own.clauses.iter().filter(|clause| is_asked(clause) || is_gate(clause)).cloned().collect())
         .collect();
+    let fields = ordered(&clauses, &gates, is_list, shares);
+    Choice { fields, clauses }
+}
+
+/// Returns all fields of clauses in the order in which they are looked at.
+///
+/// Gates come first, that which most ask for before the others. After these the order is that in which few fields are
+/// looked at where an event has none of the values that are rare, as most events have none: each field drops all who ask it
+/// for one, and the next is that which drops the most for what it costs, until nobody is left to ask for more.
+fn ordered(
+    clauses: &[Vec<Clause>],
+    gates: &BTreeSet<FieldId>,
+    is_list: fn(FieldId) -> bool,
+    shares: &Shares,
+) -> Vec<FieldId> {
     let mut asked: BTreeMap<FieldId, usize> = BTreeMap::new();
     let mut searched: BTreeSet<FieldId> = BTreeSet::new();
     for clause in clauses.iter().flatten() {
@@ -63,11 +78,29 @@ pub(crate) fn choose<R: Record>(alternatives: &[&Alternative], shares: &Shares) 
             searched.insert(clause.field);
         }
     }
-    // What costs least comes first; of the same cost what tells many apart, so that few are left to ask for the next.
-    let mut fields: Vec<FieldId> = asked.keys().copied().collect();
-    let cost = |field: &FieldId| (!gates.contains(field), is_list(*field), searched.contains(field));
-    fields.sort_by_key(|field| (cost(field), Reverse(asked[field]), *field));
-    Choice { fields, clauses }
+    let drops = |own: &&Vec<Clause>, field: FieldId| {
+        let is_rare = |clause: &Clause| shares.class(clause) <= Class::Shared;
+        own.iter().any(|clause| clause.field == field && is_rare(clause))
+    };
+    let cost =
+        |field: FieldId| 1 + 4 * usize::from(is_list(field)) + 4 * usize::from(searched.contains(&field));
+    let (mut fields, mut rest): (Vec<FieldId>, Vec<FieldId>) =
+        asked.keys().partition(|field| gates.contains(field));
+    fields.sort_by_key(|field| (Reverse(asked[field]), *field));
+    let mut left: Vec<&Vec<Clause>> = clauses.iter().collect();
+    fields.iter().for_each(|field| left.retain(|own| !drops(own, *field)));
+    while !rest.is_empty() {
+        // How many it drops, and asks, for its cost: in hundredths.
+        let worth = |field: &FieldId| {
+            let dropped = left.iter().filter(|own| drops(own, *field)).count();
+            (dropped * 100 / cost(*field), asked[field] * 100 / cost(*field), Reverse(*field))
+        };
+        let Some(best) = (0..rest.len()).max_by_key(|at| worth(&rest[*at])) else { break };
+        let best = rest.remove(best);
+        left.retain(|own| !drops(own, best));
+        fields.push(best);
+    }
+    fields
 }
 
 impl Choice {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use crate::choice::{Shares, WORTH_A_GATE, choose};
 use crate::compile::Filter;
+use crate::likeness::Likenesses;
 use crate::record::Record;
 use crate::schema::FieldId;
 use crate::sieve::Sieve;
@@ -25,6 +26,8 @@ pub(crate) struct Index {
     by_name: Option<Table<usize>>,
     /// The places of what may hold in the current record.
     places: Vec<usize>,
+    /// These of records that are alike, if they share their categories.
+    shared: Likenesses<Option<Box<[usize]>>>,
 }
 
 /// What may hold in the events of one category, or in those of any.
@@ -134,18 +137,36 @@ impl Index {
 
     /// Finds the terms that count and that `record` may satisfy.
     pub(crate) fn find<R: Record>(&mut self, record: &R, found: &mut Candidates) {
-        let Index { categories, of_any, by_name, places, .. } = self;
-        places.clear();
-        places.extend(*of_any);
-        if let Some(by_name) = by_name {
-            record.any_category(|value| {
-                let name = value.as_str().map(text_fingerprint);
-                places.extend(name.and_then(|name| by_name.get(name)));
-                false
-            });
-        }
+        let Index { categories, of_any, by_name, places, shared, .. } = self;
+        let (of_any, by_name) = (*of_any, by_name.as_ref());
+        let find_places = |places: &mut Vec<usize>| {
+            places.clear();
+            places.extend(of_any);
+            if let Some(by_name) = by_name {
+                record.any_category(|value| {
+                    let name = value.as_str().map(text_fingerprint);
+                    places.extend(name.and_then(|name| by_name.get(name)));
+                    false
+                });
+            }
+        };
+        let shared = record.likeness().and_then(|likeness| {
+            shared.of(likeness, || {
+                R::category_field().filter(|field| record.is_shared(*field)).map(|_| {
+                    find_places(places);
+                    places.as_slice().into()
+                })
+            })
+        });
+        let places = match shared.and_then(Option::as_deref) {
+            Some(shared) => shared,
+            None => {
+                find_places(places);
+                &**places
+            }
+        };
         found.0.clear();
-        for place in &*places {
+        for place in places {
             let Category { sieve, terms } = &mut categories[*place];
             sieve.find(record, |number| {
                 let term = terms[number as usize];

@@ -24,6 +24,7 @@ mod function;
 mod index;
 mod judgement;
 mod key;
+mod likeness;
 mod lookup;
 mod network;
 mod parse;

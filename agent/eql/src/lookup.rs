@@ -37,6 +37,11 @@ struct Parts<B> {
 }
 
 impl<B: Bits> FieldLookup<B> {
+    /// Returns the field.
+    pub(crate) fn field(&self) -> FieldId {
+        self.field
+    }
+
     /// Returns whether one of those that are left asks for anything here.
     #[inline]
     pub(crate) fn is_asked(&self, left: &B) -> bool {

@@ -54,6 +54,20 @@ pub trait Record: Clone {
         false
     }
 
+    /// Returns a number that only records have which are like this one: under every field that [is
+    /// shared](Record::is_shared) they have the same values, as their producer writes them there whatever happened. What
+    /// these say is then looked up once, not for each record.
+    #[inline]
+    fn likeness(&self) -> Option<u64> {
+        None
+    }
+
+    /// Returns whether all records of this one's [likeness](Record::likeness) have its values under `field`.
+    fn is_shared(&self, field: FieldId) -> bool {
+        let _ = field;
+        false
+    }
+
     /// Returns about how many bytes a kept clone holds in memory; partials are bounded by the sum.
     fn weight(&self) -> usize;
 

@@ -6,6 +6,7 @@
 
 use crate::bits::{BLOCK_BITS, Bits, Narrow, Wide};
 use crate::choice::Choice;
+use crate::likeness::Likenesses;
 use crate::lookup::{Asked, FieldLookup};
 use crate::record::Record;
 
@@ -52,10 +53,20 @@ pub(crate) struct Sifting<B> {
     counting: B,
     /// In the order in which they are looked at.
     fields: Vec<FieldLookup<B>>,
+    /// What records that are alike leave.
+    shared: Likenesses<Shared<B>>,
     /// The alternatives that are left of an event, kept from one to the next for its memory.
     left: B,
     /// Those that a field leaves, likewise.
     kept: B,
+}
+
+/// What all records that are alike leave, by the fields that they share.
+#[derive(Clone, Debug)]
+struct Shared<B> {
+    kept: B,
+    /// A bit for each of the first fields: whether it is one of these.
+    fields: u64,
 }
 
 impl<B: Bits> Sifting<B> {
@@ -70,15 +81,33 @@ impl<B: Bits> Sifting<B> {
             }
         }
         let fields = fields.into_iter().map(|asked| asked.into_lookup(room)).collect();
-        Sifting { counting: B::empty(room), fields, left: B::empty(room), kept: B::empty(room) }
+        Sifting {
+            counting: B::empty(room),
+            fields,
+            shared: Likenesses::default(),
+            left: B::empty(room),
+            kept: B::empty(room),
+        }
     }
 
     #[inline]
     fn find<R: Record>(&mut self, record: &R, each: impl FnMut(u32)) {
-        let Sifting { counting, fields, left, kept } = self;
+        let Sifting { counting, fields, shared, left, kept } = self;
         left.copy(counting);
+        let mut looked_up = 0;
+        let shared = record
+            .likeness()
+            .and_then(|likeness| shared.of(likeness, || Shared::new(record, fields, counting)));
+        if let Some(shared) = shared {
+            if !left.keep(&shared.kept) {
+                return;
+            }
+            looked_up = shared.fields;
+        }
         for lookup in &*fields {
-            if lookup.is_asked(left) {
+            let is_looked_up = looked_up & 1 != 0;
+            looked_up >>= 1;
+            if !is_looked_up && lookup.is_asked(left) {
                 lookup.find(record, left, kept);
                 if !left.keep(kept) {
                     return;
@@ -86,5 +115,24 @@ impl<B: Bits> Sifting<B> {
             }
         }
         left.for_each(each);
+    }
+}
+
+impl<B: Bits> Shared<B> {
+    /// Looks up the fields that a record shares with all that are like it.
+    #[cold]
+    fn new<R: Record>(record: &R, fields: &[FieldLookup<B>], any: &B) -> Self {
+        let mut all = any.clone();
+        all.fill();
+        let mut shared = Shared { kept: all.clone(), fields: 0 };
+        let mut kept = any.clone();
+        for (at, lookup) in (0..u64::BITS).zip(fields) {
+            if record.is_shared(lookup.field()) {
+                lookup.find(record, &all, &mut kept);
+                shared.kept.keep(&kept);
+                shared.fields |= 1 << at;
+            }
+        }
+        shared
     }
 }

@@ -1,5 +1,6 @@
 //! Records for tests: NDJSON documents with nested or dotted keys.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use eql::{
@@ -17,6 +18,7 @@ pub(crate) struct Inner {
     time: i64,
     category: Vec<Scalar>,
     fields: Vec<Vec<Scalar>>,
+    likeness: u64,
 }
 
 /// The field of the category, the first of each schema.
@@ -34,8 +36,12 @@ impl Event {
     pub(crate) fn new(document: serde_json::Value, schema: &Schema) -> Self {
         let time = document["@timestamp"].as_i64().unwrap_or(0).saturating_mul(1_000_000);
         let category = scalars(find(&document, "event_type"));
-        let fields = schema.paths().map(|(_, path)| scalars(find(&document, path))).collect();
-        Event(Arc::new(Inner { document, time, category, fields }))
+        let fields: Vec<Vec<Scalar>> =
+            schema.paths().map(|(_, path)| scalars(find(&document, path))).collect();
+        // Every other field is shared with documents that have the same there.
+        let mut hasher = DefaultHasher::new();
+        fields.iter().step_by(2).for_each(|field| format!("{field:?}").hash(&mut hasher));
+        Event(Arc::new(Inner { document, time, category, fields, likeness: hasher.finish() }))
     }
 
     pub(crate) fn id(&self) -> i64 {
@@ -66,6 +72,14 @@ impl Record for Event {
 
     fn is_list(field: FieldId) -> bool {
         field.index() % 3 == 1
+    }
+
+    fn likeness(&self) -> Option<u64> {
+        Some(self.0.likeness)
+    }
+
+    fn is_shared(&self, field: FieldId) -> bool {
+        field.index().is_multiple_of(2)
     }
 
     fn weight(&self) -> usize {
