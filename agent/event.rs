@@ -1,6 +1,7 @@
 //! The normalised event: what rules are evaluated against and alerts are made of.
 
 mod description;
+mod entity_id;
 mod invocation;
 mod process;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use eql::{FieldId, Record, Scalar, Value};
 
 pub use self::description::{CodeSignature, Description, DescriptionParts, User};
+pub use self::entity_id::EntityId;
 pub use self::invocation::{ArgsParts, Invocation, InvocationParts, KeptArgs};
 pub use self::process::{Lazy, Process, Reader};
 use crate::observation::Document;

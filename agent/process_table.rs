@@ -581,7 +581,9 @@ fn seen(version: &Version, ended: bool) -> Seen {
 
 /// Gives an image what it has of its process.
 fn identify(image: &mut Process, instance: &Instance, parent: Option<&Parent>) {
-    image.entity_id = instance.entity_id.clone();
+    if !image.entity_id.is_shared_with(&instance.entity_id) {
+        image.entity_id = instance.entity_id.clone();
+    }
     image.start = instance.start;
     if instance.ancestry.is_some() || !image.ancestry.is_empty() {
         image.ancestry = instance.ancestry.clone().unwrap_or_default();

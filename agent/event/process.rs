@@ -1,11 +1,10 @@
 //! A process's image, and what it is, which may be read from a document when somebody asks.
 
-use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use eql::{FieldId, Scalar};
 
-use super::{Description, DescriptionParts, Package};
+use super::{Description, DescriptionParts, EntityId, Package};
 use crate::observation::{Excerpt, Selection, Texts, Values};
 use crate::process_table::MAX_TEXT_BYTES;
 
@@ -25,13 +24,13 @@ pub struct Process {
     /// The kernel's pidversion; with the pid it names this very image.
     pub pidversion: Option<u32>,
     /// `process.entity_id`: stable over exec, unique over fork and pid reuse.
-    pub entity_id: Rc<str>,
+    pub entity_id: EntityId,
     /// `process.start`, nanoseconds since 1970: when the process was forked.
     pub start: Option<i64>,
     /// `process.parent.pid`.
     pub parent_pid: Option<u32>,
     /// `process.parent.entity_id`.
-    pub parent_entity_id: Option<Rc<str>>,
+    pub parent_entity_id: Option<EntityId>,
     /// `process.Ext.ancestry`: entity ids, the parent at fork first.
     pub ancestry: Arc<[Scalar]>,
     /// The image that this one replaced, `process.previous.*`.

@@ -1,13 +1,12 @@
 //! What the normaliser reads from a recorded ECS document.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use eql::{FieldId, Scalar, Value};
 
 use crate::event::{
-    ArgsParts, CodeSignature, DescriptionParts, InvocationParts, KeptArgs, Package, Reader, User,
+    ArgsParts, CodeSignature, DescriptionParts, EntityId, InvocationParts, KeptArgs, Package, Reader, User,
 };
 use crate::observation::{Selection, Values};
 use crate::process_table::{
@@ -179,7 +178,7 @@ static READERS: Readers = Readers {
 
 fn lineage(document: &Values) -> Lineage {
     Lineage {
-        parent_entity_id: kept(document, PARENT_ENTITY_ID).map(Rc::from),
+        parent_entity_id: kept(document, PARENT_ENTITY_ID).as_deref().map(EntityId::from),
         ancestry: ancestry(document),
         package: session(document),
         previous_executable: text(document, PREVIOUS_EXECUTABLE),

@@ -4,12 +4,11 @@
 //! want something unseen. A recording's gaps make none, as a recording may have been filtered; but the events
 //! themselves are recorded, and a replay of them decides as the sensor did.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::event::{Loss, Package};
+use crate::event::{EntityId, Loss, Package};
 use crate::process_table::At;
 
 /// How long after a first gap it is told, in nanoseconds: a gap seldom comes alone.
@@ -52,7 +51,7 @@ struct Open {
 
 impl Losses {
     /// Counts a message of a process for which the one with this entity id is responsible.
-    pub(super) fn count(&mut self, responsible: &Rc<str>, order: i64) {
+    pub(super) fn count(&mut self, responsible: &EntityId, order: i64) {
         self.load.count(responsible, order);
     }
 
@@ -73,7 +72,7 @@ impl Losses {
 
     /// Returns what is to be told by a time on the clock that orders events: its own time, the loss, and the entity id of
     /// the busiest responsible process.
-    pub(super) fn due(&mut self, order: i64) -> Option<(At, Loss, Option<Rc<str>>)> {
+    pub(super) fn due(&mut self, order: i64) -> Option<(At, Loss, Option<EntityId>)> {
         let open = self.open.as_ref()?;
         let first = open.since.order.saturating_add(TOLD_AFTER);
         let next = self.told.map_or(first, |told| told.saturating_add(TOLD_EVERY).max(first));
@@ -102,11 +101,11 @@ struct Load {
 struct Period {
     begun: i64,
     messages: u64,
-    by: FxHashMap<Rc<str>, u64>,
+    by: FxHashMap<EntityId, u64>,
 }
 
 impl Load {
-    fn count(&mut self, responsible: &Rc<str>, order: i64) {
+    fn count(&mut self, responsible: &EntityId, order: i64) {
         let since = order.saturating_sub(self.current.begun);
         if since >= PERIOD {
             self.previous = std::mem::take(&mut self.current);
@@ -119,7 +118,7 @@ impl Load {
     }
 
     /// How many messages came in both periods, and whose were most, and how many.
-    fn busiest(&self) -> (u64, Option<(Rc<str>, u64)>) {
+    fn busiest(&self) -> (u64, Option<(EntityId, u64)>) {
         let mut by = self.previous.by.clone();
         for (responsible, count) in &self.current.by {
             *by.entry(responsible.clone()).or_default() += count;
@@ -131,7 +130,7 @@ impl Load {
 }
 
 impl Period {
-    fn count(&mut self, responsible: &Rc<str>) {
+    fn count(&mut self, responsible: &EntityId) {
         self.messages += 1;
         if let Some(count) = self.by.get_mut(responsible) {
             *count += 1;
@@ -195,7 +194,7 @@ mod tests {
     #[test]
     fn the_busiest_is_who_had_most_messages_lately() {
         let mut load = Load::default();
-        let [early, busy, late] = ["early", "busy", "late"].map(Rc::<str>::from);
+        let [early, busy, late] = ["early", "busy", "late"].map(EntityId::from);
         (0..100).for_each(|_| load.count(&early, 0));
         (0..7).for_each(|_| load.count(&busy, 15 * SECOND));
         (0..5).for_each(|_| load.count(&late, 26 * SECOND));
@@ -209,9 +208,9 @@ mod tests {
     #[test]
     fn processes_without_end_hide_nobody_and_take_no_memory_without_end() {
         let mut load = Load::default();
-        let busy: Rc<str> = "busy".into();
+        let busy: EntityId = "busy".into();
         for index in 0..100_000 {
-            load.count(&format!("{index}").into(), 0);
+            load.count(&EntityId::from(&*format!("{index}")), 0);
             if index % 100 == 0 {
                 load.count(&busy, 0);
             }

@@ -1,7 +1,6 @@
 //! Makes a [`Process`] from what a message says of an image, within bounds.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use eql::Scalar;
@@ -9,7 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::accounts::{Accounts, SystemAccounts};
 use crate::digest::hexadecimal;
-use crate::event::{ArgsParts, CodeSignature, DescriptionParts, InvocationParts, KeptArgs, Process, User};
+use crate::event::{
+    ArgsParts, CodeSignature, DescriptionParts, EntityId, InvocationParts, KeptArgs, Process, User,
+};
 use crate::observation::{Exec, Image, Token};
 use crate::seeded::{self, SeededMap};
 
@@ -171,7 +172,7 @@ pub(super) fn arguments<'a>(all: &'a [Cow<'_, str>]) -> ArgsParts<'a> {
 }
 
 /// Returns `process.entity_id`: 16 bytes of SHA-256 over host id, pid and start, in hexadecimal.
-pub fn entity_id(host_id: &str, pid: u32, start: i64) -> Rc<str> {
+pub fn entity_id(host_id: &str, pid: u32, start: i64) -> EntityId {
     let digest = Sha256::new()
         .chain_update(host_id)
         .chain_update([0])
@@ -179,7 +180,7 @@ pub fn entity_id(host_id: &str, pid: u32, start: i64) -> Rc<str> {
         .chain_update([0])
         .chain_update(itoa::Buffer::new().format(start))
         .finalize();
-    hexadecimal(&digest[..16]).into()
+    hexadecimal(&digest[..16]).as_str().into()
 }
 
 /// Returns about how many bytes the texts of `process` hold. Texts that it shares with others (its ancestors'

@@ -14,7 +14,7 @@ use super::{
     At, HostRef, MAX_IMAGES, Parent, ProcessTable, Seen, ancestry, entity_id, identify, image, inherited,
     sealed, seen,
 };
-use crate::event::{Lazy, Package, Process, Reader};
+use crate::event::{EntityId, Lazy, Package, Process, Reader};
 use crate::observation::{Texts, Values};
 
 /// What a recorded process document says.
@@ -56,7 +56,7 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct Lineage {
     /// [`Process::parent_entity_id`].
-    pub parent_entity_id: Option<Rc<str>>,
+    pub parent_entity_id: Option<EntityId>,
     /// [`Process::ancestry`], if it says any.
     pub ancestry: Option<Arc<[Scalar]>>,
     /// [`Process::package`].
@@ -154,7 +154,7 @@ impl Recorded<'_> {
 
     /// Returns no more than the image: what a document says that is no event of the process.
     pub(crate) fn into_process(self) -> Process {
-        let entity_id = self.process.entity_id.as_deref().map(Rc::from).unwrap_or_default();
+        let entity_id = self.process.entity_id.as_deref().map(EntityId::from).unwrap_or_default();
         let mut image = Process { entity_id, ..Process::default() };
         self.put(&mut image, &mut Texts::default());
         image
@@ -345,7 +345,7 @@ impl ProcessTable {
         &mut self,
         host: HostRef<'_>,
         recorded: &Recorded<'_>,
-        process: &Process,
+        process: &mut Process,
         parent: Option<&Parent>,
         at: At,
     ) -> u32 {
@@ -353,10 +353,12 @@ impl ProcessTable {
         if change != Change::Fork {
             self.counts.first_seen_alive += 1;
         }
-        let id = match recorded.process.entity_id.as_deref() {
-            None => entity_id(host.id, process.pid, process.start.unwrap_or(at.time)),
-            Some(entity_id) => entity_id.into(),
-        };
+        match recorded.process.entity_id.as_deref() {
+            None => process.entity_id = entity_id(host.id, process.pid, process.start.unwrap_or(at.time)),
+            // Mostly in the memory of that of a process that is gone, whose image this was.
+            Some(entity_id) => process.entity_id.renew(entity_id),
+        }
+        let id = process.entity_id.clone();
         let age = process.start.map_or(0, |start| at.time.saturating_sub(start).max(0));
         self.store.insert(Instance {
             host: host.number,
@@ -425,7 +427,7 @@ impl Described {
         if let Some(own) = first.as_ref().filter(is_same) {
             return own.clone();
         }
-        let entity_id = another.entity_id.as_deref().map(Rc::from).unwrap_or_default();
+        let entity_id = another.entity_id.as_deref().map(EntityId::from).unwrap_or_default();
         let mut process = Process { entity_id, ..Process::default() };
         another.put(&mut process, texts);
         first
@@ -438,7 +440,7 @@ impl Process {
     /// Returns whether it is known from a document that said the same of it, and no more than that.
     fn is_described_by(&self, another: &DescribedProcess<'_>) -> bool {
         self.pid == another.pid
-            && *self.entity_id == *another.entity_id.as_deref().unwrap_or_default()
+            && self.entity_id.as_bytes() == another.entity_id.as_deref().unwrap_or_default().as_bytes()
             && self.description.is_of(another.values, another.reader)
     }
 }

@@ -12,7 +12,7 @@ use rustc_hash::FxSeededState;
 use smallvec::SmallVec;
 
 use super::{Parent, image};
-use crate::event::{Package, Process};
+use crate::event::{EntityId, Package, Process};
 use crate::observation::{Image, Texts, Token};
 use crate::package;
 use crate::seeded::{self, SeededMap};
@@ -21,7 +21,7 @@ use crate::seeded::{self, SeededMap};
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Instance {
-    pub(super) entity_id: Rc<str>,
+    pub(super) entity_id: EntityId,
     /// Which host it ran on.
     pub(super) host: u32,
     pub(super) pid: u32,
@@ -237,12 +237,13 @@ impl Store {
     }
 
     pub(super) fn by_entity(&self, host: u32, entity_id: &str) -> Option<u32> {
+        let entity_id = entity_id.as_bytes();
         let hash = self.hash(host, entity_id);
         let is_same = |own: &Named| own.hash == hash && is_named(&self.slots, own.id, host, entity_id);
         self.by_entity.find(hash, is_same).map(|own| own.id)
     }
 
-    fn hash(&self, host: u32, entity_id: &str) -> u64 {
+    fn hash(&self, host: u32, entity_id: &[u8]) -> u64 {
         self.hasher.hash_one((host, entity_id))
     }
 
@@ -276,8 +277,8 @@ impl Store {
             (self.slots.len() - 1) as u32
         });
         self.by_pid.entry(key).or_default().insert(position, id);
-        let hash = self.hash(instance.host, &instance.entity_id);
-        self.name(Named { hash, id }, instance.host, &instance.entity_id);
+        let hash = self.hash(instance.host, instance.entity_id.as_bytes());
+        self.name(Named { hash, id }, instance.host, instance.entity_id.as_bytes());
         for version in &instance.versions {
             if let Some(pidversion) = version.process.pidversion {
                 self.by_token.insert((instance.host, instance.pid, pidversion), id);
@@ -291,7 +292,7 @@ impl Store {
     }
 
     /// Lets an entity id stand for a new entry; one that comes again stands for the newer.
-    fn name(&mut self, new: Named, host: u32, entity_id: &str) {
+    fn name(&mut self, new: Named, host: u32, entity_id: &[u8]) {
         let is_same = |own: &Named| own.hash == new.hash && is_named(&self.slots, own.id, host, entity_id);
         match self.by_entity.find_mut(new.hash, is_same) {
             Some(own) => own.id = new.id,
@@ -503,10 +504,10 @@ fn forget(by_token: &mut SeededMap<(u32, u32, u32), u32>, token: (u32, u32, u32)
     }
 }
 
-fn is_named(slots: &[Option<Slot>], id: u32, host: u32, entity_id: &str) -> bool {
+fn is_named(slots: &[Option<Slot>], id: u32, host: u32, entity_id: &[u8]) -> bool {
     slots[id as usize]
         .as_ref()
-        .is_some_and(|slot| slot.instance.host == host && *slot.instance.entity_id == *entity_id)
+        .is_some_and(|slot| slot.instance.host == host && slot.instance.entity_id.as_bytes() == entity_id)
 }
 
 /// Whether `left` is the newer image: by pidversion, which no clock step or late line disturbs, else by time.
