@@ -2,6 +2,7 @@
 
 mod document;
 mod loss;
+mod nature;
 mod sequence;
 mod shared;
 
@@ -20,6 +21,7 @@ use crate::process_table::{Accounts, At, HostRef, Limits, ProcessTable, Recorded
 use crate::schema::FIELDS;
 use document::Category;
 use loss::Losses;
+use nature::Natures;
 use sequence::Sequences;
 use shared::{Due, Shared};
 
@@ -39,6 +41,7 @@ pub struct Normaliser {
     /// The same, for events to ask.
     attribution: Rc<dyn Attribute>,
     hosts: Hosts,
+    natures: Natures,
     sequences: Sequences,
     /// Whether losses become events: not those of a recording.
     losses: Option<Losses>,
@@ -86,6 +89,7 @@ impl Normaliser {
             attribution: table.clone(),
             table,
             hosts: Hosts::new(options.host),
+            natures: Natures::default(),
             sequences: Sequences::default(),
             losses: options.losses.then(Losses::default),
             ticks: options.ticks,
@@ -243,26 +247,31 @@ impl Normaliser {
     }
 
     fn document(&mut self, document: Document) -> Option<Event> {
-        if document::is_alert(&document.values) {
+        let nature = self.natures.of(&document.values);
+        if nature.is_alert.unwrap_or_else(|| document::is_alert(&document.values)) {
             self.counts.alerts += 1;
             return None;
         }
-        let at = self.at(document.time, document.tick);
+        let at = At { time: document.time, order: order(self.ticks, document.time, document.tick) };
         let slack = if self.ticks { 0 } else { slack(document.time) };
         let mut table = self.table.settled(self.last.as_ref());
         table.advance(at.order);
-        let host = self.hosts.of(document::host_id(&document.values));
-        let described = if document::names_os(&document.values) { &host.elsewhere } else { &host.described };
-        let category = document::category(&document.values);
+        let host = match nature.host {
+            Some(number) if number == self.hosts.last.number => &self.hosts.last,
+            _ => self.hosts.of(document::host_id(&document.values)),
+        };
+        nature.host = nature.shares_host.then_some(host.number);
+        let described = if nature.names_os { &host.elsewhere } else { &host.described };
+        let category = nature.category.unwrap_or_else(|| document::category(&document.values));
         let who = match category {
             Category::Process | Category::Network => {
-                table.owe(Due { host: host.number, at, slack, category });
+                table.owe(Due { host: host.number, at, slack, category, change: nature.change });
                 drop(table);
                 let document = (document, at.order);
                 return Some(Event::of_document(&mut self.last, document, described, &self.attribution));
             }
             Category::Loss => {
-                let process = document::recorded(&document.values).map(busiest);
+                let process = document::recorded(&document.values, nature.change).map(busiest);
                 Who { process, ..Who::default() }
             }
             Category::Other => Who::default(),
@@ -273,8 +282,13 @@ impl Normaliser {
     }
 
     fn at(&self, time: i64, tick: Option<i64>) -> At {
-        At { time, order: tick.filter(|_| self.ticks).unwrap_or(time) }
+        At { time, order: order(self.ticks, time, tick) }
     }
+}
+
+/// Returns when something happened, on the clock that orders events.
+fn order(ticks: bool, time: i64, tick: Option<i64>) -> i64 {
+    tick.filter(|_| ticks).unwrap_or(time)
 }
 
 /// Returns the fields that the normaliser and the process table themselves read from documents, for a source

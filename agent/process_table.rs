@@ -24,7 +24,7 @@ use std::sync::Arc;
 use eql::Scalar;
 use smallvec::SmallVec;
 
-use crate::event::{DescriptionParts, InvocationParts, Package, Process};
+use crate::event::{DescriptionParts, EntityId, InvocationParts, Package, Process};
 use crate::observation::{Exec, Image, ImageId};
 use crate::package;
 use clock::Clock;
@@ -606,7 +606,7 @@ fn ancestry(parent: Option<&Parent>) -> Option<Arc<[Scalar]>> {
 }
 
 /// The install session of a child: a new one below a host, else its parent's.
-fn inherited(parent: &Parent, child: &str) -> Option<Arc<Package>> {
+fn inherited(parent: &Parent, child: &EntityId) -> Option<Arc<Package>> {
     match parent.is_installer_host {
         true => Some(Arc::new(package::begin(&parent.process, child))),
         false => parent.process.package.clone(),

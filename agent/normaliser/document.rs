@@ -1,6 +1,7 @@
 //! What the normaliser reads from a recorded ECS document.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use eql::{FieldId, Scalar, Value};
@@ -18,7 +19,7 @@ use crate::{package, schema, timestamp};
 /// Names the fields that are read, and lists them for the source.
 macro_rules! reads {
     ($($name:ident: $path:literal,)*) => {
-        $(const $name: FieldId = schema::id($path);)*
+        $(pub(super) const $name: FieldId = schema::id($path);)*
         /// The fields that are read here.
         pub(super) const READ: &[FieldId] = &[$($name),*];
     };
@@ -149,9 +150,11 @@ pub(super) fn named_process(document: &Values) -> NamedProcess<'_> {
 }
 
 /// Returns what a process document says for the process table; `None` if it names no pid.
-pub(super) fn recorded(document: &Values) -> Option<Recorded<'_>> {
+///
+/// `known` is what happened to the process, where that is known already.
+pub(super) fn recorded(document: &Values, known: Option<Change>) -> Option<Recorded<'_>> {
     Some(Recorded {
-        change: change(document),
+        change: known.unwrap_or_else(|| change(document)),
         process: DescribedProcess {
             pid: number(document, PID)?,
             entity_id: kept(document, ENTITY_ID),
@@ -162,6 +165,7 @@ pub(super) fn recorded(document: &Values) -> Option<Recorded<'_>> {
             is_host,
         },
         readers: &READERS,
+        identity: OnceCell::new(),
     })
 }
 
@@ -377,7 +381,7 @@ pub(super) fn is_exec(document: &Values) -> bool {
 }
 
 /// What a document is about: by Elastic's actions, else by ECS's types.
-fn change(document: &Values) -> Change {
+pub(super) fn change(document: &Values) -> Change {
     match document.plain(EVENT_ACTION) {
         // Nearly all documents say it so.
         Some("exec") => Change::Exec,

@@ -10,7 +10,7 @@ use std::ops::{Deref, DerefMut};
 use super::document::{self, Category};
 use super::{attribute, named};
 use crate::event::{Attribute, Event, Fields, Who};
-use crate::process_table::{At, HostRef, ProcessTable};
+use crate::process_table::{At, Change, HostRef, ProcessTable};
 
 /// The table. Only one thread has it, and its events.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Due {
     /// As in [`ProcessTable::at`].
     pub(super) slack: i64,
     pub(super) category: Category,
+    /// What happened to a process, where that is known already.
+    pub(super) change: Option<Change>,
 }
 
 impl Shared {
@@ -52,7 +54,7 @@ impl Shared {
         state.due = None;
         if due.category == Category::Process
             && let Some(document) = &last.document
-            && let Some(recorded) = document::recorded(&document.values)
+            && let Some(recorded) = document::recorded(&document.values, due.change)
         {
             let host = HostRef { number: due.host, id: &last.host.id };
             state.table.learn(host, recorded, due.at, due.slack);
@@ -75,7 +77,7 @@ impl Attribute for Shared {
         let host = HostRef { number: due.host, id: &event.host.id };
         let table = &mut state.table;
         match due.category {
-            Category::Process => document::recorded(&document.values)
+            Category::Process => document::recorded(&document.values, due.change)
                 .map(|recorded| named(table.record(host, recorded, due.at, due.slack), None)),
             Category::Network => attribute(table, host, document, due.at, due.slack)
                 .map(|(seen, attribution)| named(seen, Some(attribution))),

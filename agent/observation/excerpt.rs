@@ -120,7 +120,10 @@ impl Chosen {
 
     /// Makes `own` the marks of an excerpt of the line that has these.
     fn put_marks(&self, marks: &[u32], own: &mut Marks) {
-        own.resize(self.marks, 0);
+        // All are written now; mostly there are as many as before.
+        if own.len() != self.marks {
+            own.resize(self.marks, 0);
+        }
         let (mut length, mut rest) = (0u32, &mut own[..]);
         for piece in &self.pieces {
             let moved = length.wrapping_sub(piece.start.at(marks));

@@ -286,9 +286,14 @@ impl Values {
     /// Returns whether `field` has a value, and the same one in all documents of this layout: it is part of what these have in
     /// common.
     pub(crate) fn is_shared(&self, field: FieldId) -> bool {
+        self.has(field) && self.is_shared_or_missing(field)
+    }
+
+    /// Returns whether `field` has the same value in all documents of this layout, or in none of them one.
+    pub(crate) fn is_shared_or_missing(&self, field: FieldId) -> bool {
         let is_within = |spot: &Spot| spot.form != Form::Made && spot.start.mark == spot.end.mark;
         match self.layout.slot(field) {
-            NOWHERE => false,
+            NOWHERE => true,
             slot if slot & SEVERAL != 0 => {
                 let spots = self.layout.several(slot).iter();
                 spots.filter_map(|spot| self.layout.spots.get(usize::from(*spot))).all(is_within)

@@ -1,6 +1,7 @@
 //! Recorded process documents as a source of the table.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Recorded<'d> {
     pub process: DescribedProcess<'d>,
     /// How the rest is read, which most documents are not asked for.
     pub readers: &'static Readers,
+    /// What was read of that, as it is asked for more than once.
+    pub identity: OnceCell<Identity>,
 }
 
 /// Reads what else a process document says.
@@ -139,7 +142,7 @@ impl Recorded<'_> {
     /// whether it says which arguments the process has.
     fn put(&self, image: &mut Process, texts: &mut Texts) -> bool {
         let values = self.process.values;
-        let Identity { pidversion, start, parent_pid } = (self.readers.identity)(values);
+        let Identity { pidversion, start, parent_pid } = self.identity();
         let Lineage { parent_entity_id, ancestry, package, previous_executable, has_args } =
             (self.readers.lineage)(values);
         self.process.put(image, texts);
@@ -158,6 +161,10 @@ impl Recorded<'_> {
         let mut image = Process { entity_id, ..Process::default() };
         self.put(&mut image, &mut Texts::default());
         image
+    }
+
+    fn identity(&self) -> Identity {
+        *self.identity.get_or_init(|| (self.readers.identity)(self.process.values))
     }
 
     fn parent(&self) -> Option<DescribedProcess<'_>> {
@@ -255,7 +262,7 @@ impl ProcessTable {
         (at, by): (At, i64),
         see: impl FnOnce(&Version) -> S,
     ) -> S {
-        let Recorded { change, process: described, readers } = recorded;
+        let Recorded { change, process: described, readers, .. } = recorded;
         let parent = self.recorded_parent(host, recorded.parent().as_ref(), at.order);
         let effective_parent = (readers.effective_parent)(described.values);
         let effective_parent = self.recorded_parent(host, effective_parent.as_ref(), at.order);
@@ -315,7 +322,7 @@ impl ProcessTable {
         {
             return Some(id);
         }
-        let identity = (recorded.readers.identity)(recorded.process.values);
+        let identity = recorded.identity();
         if let Some(pidversion) = identity.pidversion
             && let Some(id) = self.store.by_token(host.number, pid, pidversion)
         {

@@ -17,6 +17,8 @@ pub(crate) struct Choice {
     pub(crate) fields: Vec<FieldId>,
     /// For each alternative what must be found, by field; without any it is always a candidate.
     pub(crate) clauses: Vec<Vec<Clause>>,
+    /// How many of the fields decide.
+    pub(crate) deciding: usize,
 }
 
 /// How good a clause is to look up, the best first. What an event costs is how many fields are looked at, and
@@ -37,36 +39,40 @@ enum Class {
     Common,
 }
 
-/// How many fields are looked at before one more is worth it that may save looking at them.
+/// How many fields decide before one more is worth it that may save looking at them.
 pub(crate) const WORTH_A_GATE: usize = 3;
 
 /// Chooses what is looked up of the alternatives of one category, in records of a type.
 pub(crate) fn choose<R: Record>(alternatives: &[&Alternative], shares: &Shares) -> Choice {
     let is_list = R::is_list;
-    let mut fields = deciding(alternatives, shares);
-    let gates = gates(alternatives, is_list);
-    // One that decides nothing is another field to get, which has to save more than one.
-    if fields.len() >= WORTH_A_GATE {
-        fields.extend(&gates);
-    }
+    let deciding = deciding(alternatives, shares);
+    let mut gates = gates(alternatives, is_list);
+    let fields = &deciding | &gates;
     let is_asked = |clause: &&Clause| fields.contains(&clause.field) && shares.class(clause) != Class::Common;
-    let is_gate = |clause: &&Clause| gates.contains(&clause.field) && fields.contains(&clause.field);
+    let is_gate = |clause: &&Clause| gates.contains(&clause.field);
     let clauses: Vec<Vec<Clause>> = alternatives
         .iter()
         .map(|own| own.clauses.iter().filter(|clause| is_asked(clause) || is_gate(clause)).cloned().collect())
         .collect();
-    let fields = ordered(&clauses, &gates, is_list, shares);
-    Choice { fields, clauses }
+    // A gate that decides nothing is another field to get, which has to save more than one; where records that are alike
+    // share it, it costs nothing and saves even that.
+    let gates_come_first = deciding.len() >= WORTH_A_GATE;
+    if !gates_come_first {
+        gates = &gates - &deciding;
+    }
+    let fields = ordered(&clauses, &gates, gates_come_first, is_list, shares);
+    Choice { fields, clauses, deciding: deciding.len() }
 }
 
 /// Returns all fields of clauses in the order in which they are looked at.
 ///
-/// Gates come first, that which most ask for before the others. After these the order is that in which few fields are
+/// Gates come first, that which most ask for before the others, or else last. Of the others the order is that in which few fields are
 /// looked at where an event has none of the values that are rare, as most events have none: each field drops all who ask it
 /// for one, and the next is that which drops the most for what it costs, until nobody is left to ask for more.
 fn ordered(
     clauses: &[Vec<Clause>],
     gates: &BTreeSet<FieldId>,
+    gates_come_first: bool,
     is_list: fn(FieldId) -> bool,
     shares: &Shares,
 ) -> Vec<FieldId> {
@@ -84,11 +90,15 @@ fn ordered(
     };
     let cost =
         |field: FieldId| 1 + 4 * usize::from(is_list(field)) + 4 * usize::from(searched.contains(&field));
-    let (mut fields, mut rest): (Vec<FieldId>, Vec<FieldId>) =
+    let (mut gates, mut rest): (Vec<FieldId>, Vec<FieldId>) =
         asked.keys().partition(|field| gates.contains(field));
-    fields.sort_by_key(|field| (Reverse(asked[field]), *field));
+    gates.sort_by_key(|field| (Reverse(asked[field]), *field));
+    let mut fields = Vec::new();
     let mut left: Vec<&Vec<Clause>> = clauses.iter().collect();
-    fields.iter().for_each(|field| left.retain(|own| !drops(own, *field)));
+    if gates_come_first {
+        gates.iter().for_each(|field| left.retain(|own| !drops(own, *field)));
+        fields.append(&mut gates);
+    }
     while !rest.is_empty() {
         // How many it drops, and asks, for its cost: in hundredths.
         let worth = |field: &FieldId| {
@@ -100,6 +110,7 @@ fn ordered(
         left.retain(|own| !drops(own, best));
         fields.push(best);
     }
+    fields.append(&mut gates);
     fields
 }
 

@@ -73,9 +73,9 @@ impl Index {
         if let Some(field) = R::category_field() {
             let joined: Vec<(Option<u64>, Vec<Alternative>)> =
                 of_filters.iter().map(|(name, own)| (None, with_category(own, *name, field))).collect();
-            let choice = choose::<R>(&all_of(&of_filters), &shares).and_last(field, &all_of(&joined));
-            if choice.fields.len() <= WORTH_A_GATE {
-                of_any_category = Some(choice);
+            let choice = choose::<R>(&all_of(&of_filters), &shares);
+            if choice.deciding < WORTH_A_GATE {
+                of_any_category = Some(choice.and_last(field, &all_of(&joined)));
                 of_filters = joined;
             }
         }
