@@ -159,7 +159,7 @@ impl Values {
     }
 
     /// Returns how much memory [`renew`](Self::renew) would use again, in bytes.
-    pub(crate) fn capacity(&self) -> usize {
+    fn capacity(&self) -> usize {
         size_of::<Self>() + self.line.capacity() + self.marks.capacity() * size_of::<u32>()
     }
 
@@ -300,12 +300,6 @@ impl Values {
             }
             slot => self.layout.spots.get(usize::from(slot)).is_some_and(is_within),
         }
-    }
-
-    /// Reads something of all memory that they take, so that it is near; what is returned means nothing.
-    pub(crate) fn read_through(&self) -> usize {
-        let line = self.line.as_bytes().iter().step_by(64).fold(0, |sum, byte| sum ^ usize::from(*byte));
-        self.marks.iter().step_by(64 / size_of::<u32>()).fold(line, |sum, mark| sum ^ *mark as usize)
     }
 
     /// Returns the layout, and the marks of the line; `None` if the values stand nowhere.

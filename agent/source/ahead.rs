@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::merge::Entry;
-use super::shape::{Note, Noted, Notes};
+use super::shape::{Note, Notes};
 use super::{Decoder, Lines, Problem};
-use crate::observation::{Document, Observation};
+use crate::observation::Reused;
 
 /// A file whose lines are decoded ahead.
 pub(super) struct Ahead {
@@ -24,6 +24,8 @@ pub(super) struct Ahead {
     next: Option<Next>,
     /// To the threads; they end with the last file.
     work: Sender<Work>,
+    /// What documents are made in.
+    reused: Reused,
 }
 
 /// Lines that somebody is to decode, or does already.
@@ -59,16 +61,13 @@ struct Page {
 }
 
 enum Kept {
-    /// A document, in memory that the page has as well and so gets back.
-    Document(Document),
-    /// A message, of which the page knows more.
-    Message(Note),
+    /// What the page knows more of.
+    Note(Note),
     /// What could not be noted, such as a line that is not as it should be.
     Entry(Entry<'static>),
 }
 
-/// So many lines before its own turn a document's text and places are fetched from the core of the thread that made it, and
-/// twice as many before it where they are.
+/// So many lines before its own turn a line is fetched from the core of the thread that decoded it.
 const FETCHED: usize = 4;
 
 /// Has `files` decoded with copies of `decoder`, in `threads` threads, but no more than there are files.
@@ -83,7 +82,7 @@ pub(super) fn decode(decoder: &Decoder, files: Vec<Lines>, threads: usize) -> Ve
     let ahead = |lines: Lines| {
         let name = Arc::clone(lines.name());
         let next = Some(read_on(&work, Unread { lines, page: Page::default() }));
-        Ahead { name, page: Page::default(), next, work: work.clone() }
+        Ahead { name, page: Page::default(), next, work: work.clone(), reused: Reused::default() }
     };
     files.into_iter().map(ahead).collect()
 }
@@ -107,21 +106,15 @@ impl Ahead {
         let Page { entries, notes } = &mut self.page;
         let (number, kept) = entries.pop_front()?;
         // They were written by another core, from which they are fetched while there is something else to do.
-        if let Some((_, Kept::Document(document))) = entries.get(2 * FETCHED) {
-            black_box(document.values.line().len());
-        }
-        if let Some((_, Kept::Document(document))) = entries.get(FETCHED) {
-            black_box(document.values.read_through());
+        if let Some((_, Kept::Note(note))) = entries.get(FETCHED) {
+            black_box(notes.read_through(note));
         }
         let note = match kept {
-            Kept::Document(document) => {
-                return Some((number, Entry::Observation(Observation::Document(document))));
-            }
+            Kept::Note(note) => note,
             Kept::Entry(entry) => return Some((number, entry)),
-            Kept::Message(note) => note,
         };
-        let entry = match notes.message(&note) {
-            Some(message) => Entry::Observation(Observation::Message(Box::new(message))),
+        let entry = match notes.read(&note, &mut self.reused) {
+            Some(observation) => Entry::Observation(observation),
             // It is not as it should be.
             None => Entry::of(decoder.decode(notes.line(&note)), &self.name, number),
         };
@@ -180,9 +173,8 @@ impl Kept {
             Err(problem) => return (problem.line, Kept::Entry(Entry::Problem(problem))),
         };
         let kept = match decoder.note(line.text, notes) {
-            Some(Noted::Document(Ok(document))) => Kept::Document(document),
-            Some(Noted::Document(Err(kind))) => Kept::Entry(Entry::NotEvaluated(kind)),
-            Some(Noted::Message(note)) => Kept::Message(note),
+            Some(Ok(note)) => Kept::Note(note),
+            Some(Err(kind)) => Kept::Entry(Entry::NotEvaluated(kind)),
             None => Kept::Entry(Entry::of(decoder.decode(line.text), lines.name(), line.number).into_owned()),
         };
         (line.number, kept)

@@ -27,7 +27,7 @@ pub use self::lines::{Line, Lines, MAX_LINE};
 pub use self::merge::{Counters, Item, Merge, Position};
 pub use self::nested::{parse as parse_nested, to_json};
 pub use self::problem::{LineError, Problem, SourceError};
-use self::shape::{Found, Noted, Notes, Read, Wanted};
+use self::shape::{Found, Note, Notes, Read, Wanted};
 use crate::observation::Observation;
 
 /// What a line of a recording is.
@@ -115,7 +115,7 @@ impl Decoder {
     }
 
     /// Decodes one line for another thread; `None` where only [`decode`](Self::decode) can tell what it is.
-    fn note(&mut self, line: &str, notes: &mut Notes) -> Option<Noted> {
+    fn note(&mut self, line: &str, notes: &mut Notes) -> Option<Result<Note, NotEvaluated>> {
         shape::note(line, &mut self.wanted, &mut self.found, notes)
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use eql::{FieldId, Scalar};
 use rustc_hash::FxHashMap;
 
-pub(super) use self::notes::{Note, Noted, Notes, note};
+pub(super) use self::notes::{Note, Notes, note};
 use super::NotEvaluated;
 use super::eslogger::places::{self, Slot, Slots};
 use super::scan::{Paths, Step};

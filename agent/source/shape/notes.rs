@@ -1,82 +1,88 @@
 //! Lines that one thread decodes for another.
 //!
-//! What one thread allocates and another frees makes both wait for each other, so what goes between threads goes back to be
-//! used again: documents, made in the memory of those before; and of messages, which borrow from their lines, where their
-//! values stand, and the numbers, which are most of the work.
+//! What one thread allocates and another frees makes both wait for each other, and so does whatever lies here and there: each
+//! core has to fetch it from the other's cache, a few bytes at a time. So what goes between threads is a few pieces of memory
+//! in which the lines' texts lie one behind the other, as do their marks, and of messages the numbers, which are most of the
+//! work. The thread that wanted the lines makes documents and messages of that, and gives the memory back to be used again.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::places::{self, Numbers};
 use super::{Found, NotEvaluated, Shape, ShapeForm, Wanted, scan, take_roles};
-use crate::observation::{Document, Layout, Message, Values};
+use crate::observation::{Document, Observation, Reused};
 
-/// How much memory is kept for the next lines, in bytes: for documents, and as much for the text of messages.
+/// How much memory is kept for the next lines, in bytes.
 const MAX_KEPT: usize = 1 << 20;
 
-/// What the lines that are handed over together are made in.
+/// What lines that are handed over together hold.
 #[derive(Debug, Default)]
 pub(in crate::source) struct Notes {
-    /// Of this many of them there are documents now.
-    documents: usize,
-    values: Vec<Arc<Values>>,
     text: String,
     marks: Vec<u32>,
     shapes: Vec<Arc<Shape>>,
     messages: Vec<Numbers>,
 }
 
-/// A line that was decoded for another thread.
-#[derive(Debug)]
-pub(in crate::source) enum Noted {
-    /// A document, or of what kind it is if it is no event.
-    Document(Result<Document, NotEvaluated>),
-    /// A message that [`Notes::message`] makes.
-    Message(Note),
-}
-
-/// A message's line, and where there is what else is known of it.
+/// A line that was decoded for another thread: where it lies, and what is known of it.
 #[derive(Debug)]
 pub(in crate::source) struct Note {
     line: Range<usize>,
     marks: Range<usize>,
     shape: usize,
-    message: usize,
+    holds: Holds,
 }
 
-/// Reads a line as [`read`](super::read) does, but a document in the memory of `notes`, where it is only noted what a
-/// message would be made of.
+#[derive(Debug)]
+enum Holds {
+    /// A document, its time and its tick.
+    Document(i64, Option<i64>),
+    /// A message, and which of the numbers are its.
+    Message(usize),
+}
+
+/// Reads a line as [`read`](super::read) does, but only notes in `notes` what is made of it; returns of what kind a document
+/// is that is no event.
 pub(in crate::source) fn note(
     line: &str,
     wanted: &mut Wanted,
     found: &mut Found,
     notes: &mut Notes,
-) -> Option<Noted> {
+) -> Option<Result<Note, NotEvaluated>> {
     let (shape, is_doubtful) = scan(line, wanted, found)?;
-    match &shape.form {
+    let holds = match &shape.form {
         ShapeForm::Document { layout, roles } => {
             take_roles(line, layout, roles, found, is_doubtful)?;
             if let Some(kind) = found.kind {
-                return Some(Noted::Document(Err(kind)));
+                return Some(Err(kind));
             }
-            let (time, tick) = (found.time?, found.tick);
-            let values = notes.values(line, layout, &found.marks);
-            Some(Noted::Document(Ok(Document { time, tick, values })))
+            Holds::Document(found.time?, found.tick)
         }
         ShapeForm::Message(slots) => {
-            let numbers = places::numbers(line, &found.marks, slots, &mut found.day)?;
-            Some(Noted::Message(notes.note(line, shape, &found.marks, numbers)))
+            notes.messages.push(places::numbers(line, &found.marks, slots, &mut found.day)?);
+            Holds::Message(notes.messages.len() - 1)
         }
-        ShapeForm::Unclear => None,
-    }
+        ShapeForm::Unclear => return None,
+    };
+    Some(Ok(notes.note(line, shape, &found.marks, holds)))
 }
 
 impl Notes {
-    /// Makes the message of a note, which must be one of these; `None` where serde_json must decide what it is.
-    pub(in crate::source) fn message(&self, note: &Note) -> Option<Message<'_>> {
-        let marks = &self.marks[note.marks.clone()];
-        let ShapeForm::Message(slots) = &self.shapes[note.shape].form else { return None };
-        places::message(self.line(note), marks, slots, &self.messages[note.message])
+    /// Makes what a note is of, which must be one of these; a document in the memory of `reused`. `None` where serde_json must
+    /// decide what it is.
+    pub(in crate::source) fn read<'n>(&'n self, note: &Note, reused: &mut Reused) -> Option<Observation<'n>> {
+        let (line, marks) = (self.line(note), &self.marks[note.marks.clone()]);
+        match (&self.shapes[note.shape].form, &note.holds) {
+            (ShapeForm::Document { layout, .. }, Holds::Document(time, tick)) => {
+                let values = reused.at(line, layout, marks);
+                Some(Observation::Document(Document { time: *time, tick: *tick, values }))
+            }
+            (ShapeForm::Message(slots), Holds::Message(numbers)) => {
+                let message = places::message(line, marks, slots, &self.messages[*numbers])?;
+                Some(Observation::Message(Box::new(message)))
+            }
+            _ => None,
+        }
     }
 
     /// Returns the line of a note.
@@ -84,45 +90,38 @@ impl Notes {
         &self.text[note.line.clone()]
     }
 
+    /// Reads a line's memory, so that it is near; what is returned means nothing.
+    pub(in crate::source) fn read_through(&self, note: &Note) -> usize {
+        self.text.as_bytes()[note.line.clone()]
+            .iter()
+            .step_by(64)
+            .fold(0, |sum, byte| sum ^ usize::from(*byte))
+    }
+
     /// Begins anew, with the memory of what was handed back.
     pub(in crate::source) fn clear(&mut self) {
-        if self.text.capacity() + self.marks.capacity() * size_of::<u32>() > MAX_KEPT
-            || self.values.iter().map(|values| values.capacity()).sum::<usize>() > MAX_KEPT
-        {
+        if self.text.capacity() + self.marks.capacity() * size_of::<u32>() > MAX_KEPT {
             *self = Notes::default();
         }
-        self.documents = 0;
         self.text.clear();
         self.marks.clear();
         self.shapes.clear();
         self.messages.clear();
     }
 
-    /// Takes a document's values as [`Values::renew`] does.
-    fn values(&mut self, line: &str, layout: &Arc<Layout>, marks: &[u32]) -> Arc<Values> {
-        if self.documents == self.values.len() {
-            self.values.push(Arc::default());
-        }
-        let values = &mut self.values[self.documents];
-        self.documents += 1;
-        Values::renew(values, line, layout, marks);
-        Arc::clone(values)
-    }
-
-    fn note(&mut self, line: &str, shape: &Arc<Shape>, marks: &[u32], numbers: Numbers) -> Note {
+    fn note(&mut self, line: &str, shape: &Arc<Shape>, marks: &[u32], holds: Holds) -> Note {
         let known = self.shapes.iter().rposition(|known| Arc::ptr_eq(known, shape));
         let note = Note {
             line: self.text.len()..self.text.len() + line.len(),
             marks: self.marks.len()..self.marks.len() + marks.len(),
             shape: known.unwrap_or(self.shapes.len()),
-            message: self.messages.len(),
+            holds,
         };
         if known.is_none() {
             self.shapes.push(Arc::clone(shape));
         }
         self.text.push_str(line);
         self.marks.extend_from_slice(marks);
-        self.messages.push(numbers);
         note
     }
 }
