@@ -377,7 +377,12 @@ fn ancestry(document: &Values) -> Option<Arc<[Scalar]>> {
 
 /// Returns whether a process document is of a new image, which nothing else describes.
 pub(super) fn is_exec(document: &Values) -> bool {
-    category(document) == Category::Process && document.has(PID) && change(document) == Change::Exec
+    category(document) == Category::Process && names_pid(document) && change(document) == Change::Exec
+}
+
+/// Returns whether a document says which pid its process has.
+pub(super) fn names_pid(document: &Values) -> bool {
+    document.has(PID)
 }
 
 /// What a document is about: by Elastic's actions, else by ECS's types.

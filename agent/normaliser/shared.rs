@@ -87,7 +87,16 @@ impl Attribute for Shared {
     }
 
     fn is_described(&self, event: &Fields) -> bool {
-        event.document.as_ref().is_some_and(|document| document::is_exec(&document.values))
+        let Some(document) = &event.document else { return false };
+        // What is asked for is the event that was made last.
+        match self.0.borrow().due {
+            Some(Due { category, change: Some(change), .. }) => {
+                category == Category::Process
+                    && change == Change::Exec
+                    && document::names_pid(&document.values)
+            }
+            _ => document::is_exec(&document.values),
+        }
     }
 }
 

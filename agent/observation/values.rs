@@ -1,5 +1,6 @@
 //! The values of a document's wanted fields, read from its text when they are first asked for.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -29,6 +30,8 @@ pub(crate) struct Layout {
     /// For each field, up to the last that has a value: its spot, or [`SEVERAL`] and an entry of `several`.
     slots: Box<[u16]>,
     spots: Box<[Spot]>,
+    /// Which of the spots are of values that do not stand in the line as they are meant.
+    made: Box<[u16]>,
     /// The spots of fields that have more than one.
     several: Box<[Box<[u16]>]>,
     /// What selections of fields choose of it, once that was asked.
@@ -85,7 +88,9 @@ impl Layout {
         }
         let several = several.into_iter().map(Box::from).collect();
         let number = LAYOUTS.fetch_add(1, Ordering::Relaxed);
-        Layout { number, slots: slots.into(), spots: spots.into(), several, chosen: Default::default() }
+        let is_made = |(_, spot): &(u16, &Spot)| spot.form.is_made();
+        let made = (0..).zip(&spots).filter(is_made).map(|(at, _)| at).collect();
+        Layout { number, slots: slots.into(), spots: spots.into(), made, several, chosen: Default::default() }
     }
 
     /// Returns all spots, in the order in which they were given.
@@ -316,8 +321,9 @@ impl Values {
 
     /// Returns about how many bytes they take with their line and layout, made ones as if they were.
     pub(crate) fn weight(&self) -> usize {
-        let Layout { slots, spots, several, .. } = &*self.layout;
-        let made = |spot: &Spot| {
+        let Layout { slots, spots, several, made, .. } = &*self.layout;
+        let size = |at: &u16| {
+            let spot = &spots[usize::from(*at)];
             let place = self.place(spot);
             let elements = match spot.form {
                 Form::List | Form::DoubtfulList => place.elements(&self.line).count(),
@@ -331,15 +337,14 @@ impl Values {
             + size_of_val(&**slots)
             + size_of_val(&**spots)
             + of_several * (size_of::<Scalar>() + 16)
-            + spots.iter().filter(|spot| spot.form.is_made()).map(made).sum::<usize>()
+            + made.iter().map(size).sum::<usize>()
     }
 
     /// Returns what is made of a field, which is made now if it was not yet.
     #[inline(never)]
     fn read_made(&self, slot: u16) -> Value<'_> {
         let made = self.made.get_or_init(|| {
-            let spots = (0..).zip(&self.layout.spots);
-            let single = spots.filter(|(_, spot)| spot.form.is_made()).map(|(slot, _)| slot);
+            let single = self.layout.made.iter().copied();
             let several = (SEVERAL..).zip(&self.layout.several).map(|(slot, _)| slot);
             single.chain(several).map(|slot| (slot, OnceLock::new())).collect()
         });
@@ -374,7 +379,13 @@ pub(crate) struct Reused {
     values: [Arc<Values>; 8],
     /// Which was taken last: that document may be kept until the next has become an event.
     last: usize,
+    /// Those that somebody keeps, or did: mostly they are let go in the order in which they came.
+    kept: VecDeque<Arc<Values>>,
 }
+
+/// Of how many documents that somebody keeps the memory is used again, and how large it may be, in bytes.
+const MAX_KEPT: usize = 1024;
+const MAX_KEPT_BYTES: usize = 4 << 10;
 
 /// How large the memory of a line and its marks may be, in bytes, to be used for the next.
 const MAX_REUSED: usize = 64 << 10;
@@ -385,8 +396,62 @@ impl Reused {
         let is_own = |own: &Arc<Values>| Arc::ptr_eq(&own.layout, layout);
         let own = (0..self.values.len()).find(|at| *at != self.last && is_own(&self.values[*at]));
         self.last = own.unwrap_or((self.last + 1) % self.values.len());
+        if Arc::strong_count(&self.values[self.last]) > 1 {
+            self.exchange();
+        }
         let values = &mut self.values[self.last];
         Values::renew(values, line, layout, marks);
         Arc::clone(values)
+    }
+
+    /// Puts memory that nobody has in the place of that which was taken last, which somebody keeps.
+    #[inline(never)]
+    fn exchange(&mut self) {
+        let is_free = self.kept.front().is_some_and(|oldest| Arc::strong_count(oldest) == 1);
+        let spare = if is_free { self.kept.pop_front() } else { None }.unwrap_or_default();
+        // One that is kept for long does not stand in the way of the others for ever.
+        if !is_free && self.kept.len() == MAX_KEPT {
+            self.kept.rotate_left(1);
+        }
+        let kept = std::mem::replace(&mut self.values[self.last], spare);
+        if self.kept.len() < MAX_KEPT && kept.capacity() <= MAX_KEPT_BYTES {
+            self.kept.push_back(kept);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A document without values.
+    fn at(reused: &mut Reused, layout: &Arc<Layout>, line: &str) -> Arc<Values> {
+        reused.at(line, layout, &[])
+    }
+
+    #[test]
+    fn what_somebody_keeps_stays_as_it_is_and_its_memory_serves_again_once_nobody_does() {
+        let (mut reused, layout) = (Reused::default(), Arc::new(Layout::default()));
+        let line = |number: usize| format!("line {number}");
+        let mut addresses = std::collections::HashSet::new();
+        let mut kept: VecDeque<(usize, Arc<Values>)> = VecDeque::new();
+        for number in 0..20_000 {
+            let values = at(&mut reused, &layout, &line(number));
+            assert_eq!(values.line(), line(number));
+            addresses.insert(Arc::as_ptr(&values).addr());
+            // Every third is kept for a while, and a few for long.
+            if number % 3 == 0 {
+                kept.push_back((number, values));
+            }
+            while kept.len() > 300 {
+                let (number, values) = kept.pop_front().unwrap();
+                assert_eq!(values.line(), line(number));
+                if number % 1000 == 0 {
+                    kept.push_back((number, values));
+                }
+            }
+        }
+        assert!(addresses.len() < 2 * MAX_KEPT, "{}", addresses.len());
+        assert!(reused.kept.len() <= MAX_KEPT);
     }
 }

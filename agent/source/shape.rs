@@ -224,11 +224,12 @@ impl Wanted {
     /// Makes a shape of one line, and `steps` those that it is of.
     #[cold]
     fn own_shape(&self, line: &str, steps: &mut Vec<Step>) -> Option<Arc<Shape>> {
-        let (own, values) = self.paths.own_spots(line, steps)?;
+        let all = self.paths.all_steps(line, steps);
+        let values = self.paths.own_spots(&all)?;
         if values.len() > MAX_SPOTS {
             return None;
         }
-        *steps = own;
+        *steps = all;
         Some(Arc::new(Shape { kinds: Box::default(), form: self.form(&values) }))
     }
 }

@@ -101,13 +101,13 @@ impl Paths {
         self.gather(steps, true)
     }
 
-    /// Returns the same of the one line that these are the steps of, with the steps that have all its marks; `None` if these
-    /// are too many.
-    pub(in crate::source) fn own_spots(
-        &self,
-        line: &str,
-        steps: &[Step],
-    ) -> Option<(Vec<Step>, Vec<(u32, Spot)>)> {
+    /// Returns the same of one line, whose steps these are [all](Self::all_steps).
+    pub(in crate::source) fn own_spots(&self, all: &[Step]) -> Option<Vec<(u32, Spot)>> {
+        self.gather(all, false)
+    }
+
+    /// Returns the steps of a line with one for each text that was passed over along with another.
+    pub(in crate::source) fn all_steps(&self, line: &str, steps: &[Step]) -> Vec<Step> {
         let mut all = Vec::with_capacity(steps.len());
         for (at, step) in steps.iter().enumerate() {
             all.push(*step);
@@ -117,8 +117,7 @@ impl Paths {
                 self.add_texts(line.as_bytes(), *step, next.at as usize, &mut all);
             }
         }
-        let spots = self.gather(&all, false)?;
-        Some((all, spots))
+        all
     }
 
     /// Adds a step for each of the further texts that were passed over along with that of `step`, up to `end`.

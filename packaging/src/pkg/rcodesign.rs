@@ -45,6 +45,8 @@ impl Rcodesign {
         cargo
             .env("CARGO_TARGET_DIR", &build)
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
         let built = command::run(&mut cargo).context("cannot build rcodesign");
         // Half a gigabyte that nothing needs any more; that it is gone is not worth an error.
