@@ -328,7 +328,12 @@ impl Skeletons {
         let longer = Stretch {
             likely: stretch.likely,
             after: stretch.after,
-            then: stretch.then,
+            // What comes behind it may be always the same, though it is not behind what it ends with.
+            then: if stretch.then == Then::Go && stretch.next != Next::End {
+                Then::Watch
+            } else {
+                stretch.then
+            },
             is_passed: stretch.is_passed,
             wanted: stretch.wanted,
             ..Stretch::new(&text, stretch.next, None, &inner, stretch.open)
